@@ -1,0 +1,87 @@
+import type { Json } from '../base/json.js';
+import type { KernelCapabilities, ProbePlan } from '../probes/types.js';
+
+/**
+ * Raw records, framed as the kernel's ring buffer frames them: a u32 header (bit 31 busy, bit 30 discarded, low 30 bits
+ * the length), 4 bytes of padding, then the record, each frame padded to 8 bytes. A batch never starts or ends inside a
+ * frame. The views are the ring itself: valid only during the call that hands the batch over.
+ */
+export interface Batch {
+  u8: Uint8Array;
+  u32: Uint32Array;
+  /** Byte offsets of the first frame and of the end; multiples of 8. */
+  start: number;
+  end: number;
+}
+
+/** Kernel names that only the traced host knows; recorded, so that a replay speaks the same names. */
+export interface KernelNames {
+  /** `symbol+0x1f [module]` of a code address, or undefined. Addresses fit a Number (48 bits). */
+  symbol(address: number): string | undefined;
+  /** `NETFILTER_DROP` for a drop reason's number on this kernel, or undefined. */
+  dropReason(reason: number): string | undefined;
+}
+
+/** Events that never reached us, by cause. All zero on a good run. */
+export interface CaptureLoss {
+  /** The ring was full when the kernel side wanted to write. */
+  ringFull: number;
+  /** The map of followed packets was full, so a packet's identity was forgotten. */
+  pathsForgotten: number;
+  /** Headers that could not be read or understood. */
+  parseFailures: number;
+  /** Return probes that the kernel skipped (maxactive), and entries without a return. */
+  missedReturns: number;
+  /** The recording ended early: bytes that could not be replayed. */
+  recordingCut: number;
+}
+
+/** What a run was asked to trace: evaluated in the kernel. All given ones must match; absent: everything. */
+export interface TraceFilter {
+  /** Address or prefix; with both, the pair in either direction. */
+  src?: string;
+  dst?: string;
+  /** Either port. */
+  port?: number;
+  proto?: 'tcp' | 'udp' | 'icmp' | 'icmp6' | 'arp' | number;
+  /** Inode number of a network namespace. */
+  netns?: number;
+  ifindex?: number[];
+  mark?: { value: number; mask: number };
+  pid?: number;
+}
+
+/** Everything about a run that its report needs and that is not an event: the recording's head. */
+export interface RunMeta {
+  apiVersion: 'vdiag/v1';
+  vdiag: string;
+  host: string;
+  kernel: KernelCapabilities;
+  /** Wall clock at the start, ms since 1970, and the monotonic clock (ns) at that moment. */
+  startedAt: number;
+  startedMono: number;
+  scenario: string;
+  /** The command line's choices that change the report. */
+  parameters: { [key: string]: Json };
+  filter: TraceFilter;
+  plan: ProbePlan;
+  /** Drop reason numbers of this kernel. */
+  dropReasons: Record<string, string>;
+  /** Layout the records were written with: `struct.member` → [offset, size], bytes. */
+  wire: { version: number; layout: Record<string, [number, number]> };
+  /** Inode number of the network namespace that vdiag itself ran in. */
+  ownNetns: number;
+  /** Base name of the recording, when one is written. */
+  recording?: string;
+}
+
+/** Known when the run has ended. */
+export interface RunEnd {
+  endedAt: number;
+  endedMono: number;
+  loss: CaptureLoss;
+  /** Hits per probe name, as counted by the kernel side. */
+  hits: Record<string, number>;
+  /** Why it ended: its time was up, Ctrl-C, the recording's end. */
+  reason: 'duration' | 'interrupted' | 'cut';
+}

@@ -1,0 +1,111 @@
+import type { SkbEvent } from '../events/types.js';
+import type { ProbeRole } from '../probes/types.js';
+
+/** One end of a segment: a point of a path. */
+export interface SegmentEnd {
+  /** The role of the probe (preferred), or its name. */
+  role?: ProbeRole;
+  probe?: string;
+  /** `same`: the device must be that of the segment's other end; `other`: it must differ. Absent: any. */
+  device?: 'same' | 'other';
+  /** `tap`, `veth`, `bridge`, `vxlan`, `physical` …: only devices of this kind (as the host lists them). Absent: any. */
+  deviceKind?: string[];
+}
+
+/** A stretch of the way that a scenario names: from an event of a path to the next later event that fits. */
+export interface SegmentSpec {
+  id: string;
+  from: SegmentEnd;
+  to: SegmentEnd;
+  /** Label template: `{{from.device}} in → bridge → {{to.device}} queue`. Consumers: `{{to.comm}}`, `{{to.pid}}`. */
+  label: string;
+  labelZh: string;
+  /** What the time is spent on: `forwarding`, `qdisc`, `driver`, `ring`, `stack`, `socket`, `peer`. Diagnoses ask for it. */
+  kind: string;
+  /** ms at p99; over it, the segment is suspect. */
+  budgetMs?: number;
+}
+
+/** A latency distribution, ms. */
+export interface LatencyStats {
+  count: number;
+  p50: number;
+  p90: number;
+  p99: number;
+  p999: number;
+  max: number;
+  mean: number;
+}
+
+/** The two ends that talk, in the order in which the first packet went. */
+export interface FlowKey {
+  src: string;
+  dst: string;
+  /** `TCP`, `UDP`, `ICMP` …; several joined by `, ` where a pair is shown as one. */
+  proto: string;
+  sport: number;
+  dport: number;
+}
+
+/** A pair of addresses, and where on this host each lives. */
+export interface PairStats {
+  /** Stable for the report: index by volume. */
+  id: number;
+  a: string;
+  b: string;
+  /** Device each one's packets first appear on, with its namespace; empty when never seen. */
+  aDevice: string;
+  aNetns: number;
+  bDevice: string;
+  bNetns: number;
+  packets: { forward: number; reverse: number };
+  bytes: { forward: number; reverse: number };
+  /** Packets that ended in a drop, per direction. */
+  drops: { forward: number; reverse: number };
+  protocols: string[];
+  /** First to last packet, s. */
+  seconds: number;
+  roundTrips: LatencyStats;
+  /** Peer turnaround: from b reading the request to b's answer entering. */
+  turnaround: LatencyStats;
+  segments: SegmentStats[];
+}
+
+export interface SegmentStats {
+  spec: SegmentSpec;
+  /** `forward`: a → b. */
+  direction: 'forward' | 'reverse';
+  label: string;
+  labelZh: string;
+  device: string;
+  fromDevice: string;
+  netns: number;
+  /** Consumer that ended a `ring` or `socket` segment. */
+  consumer?: { pid: number; tid: number };
+  latency: LatencyStats;
+  /** Packets that entered it and did not leave it, and how many of these were dropped in it. */
+  entered: number;
+  lost: number;
+  /** Share of the round trip, 0..1, by mean; only for pairs with round trips. */
+  share: number;
+}
+
+/** Time a watched thread waited for a CPU, as the scheduler saw it. */
+export interface SchedStats {
+  pid: number;
+  tid: number;
+  comm: string;
+  wait: LatencyStats;
+}
+
+/** A path as it is shown: its events in order, and what became of it. */
+export interface PathView {
+  id: number;
+  pair: number;
+  summary: string;
+  /** `freed`, `dropped`, `delivered`, `open` (still under way when the run ended), `lost` (its end was not seen). */
+  end: 'freed' | 'dropped' | 'delivered' | 'open' | 'lost';
+  /** ms from first to last event. */
+  duration: number;
+  events: SkbEvent[];
+}

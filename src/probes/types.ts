@@ -1,0 +1,106 @@
+/** The layer a probe belongs to. */
+export type ProbeGroup = 'l2' | 'l3' | 'l4' | 'netfilter' | 'lifecycle' | 'socket' | 'sched' | 'virt';
+
+/** How much is attached. Each set contains the one before. */
+export type ProbeSet = 'basic' | 'standard' | 'full';
+
+/** How a probe is attached. */
+export type Backend = 'raw-tracepoint' | 'tracepoint' | 'fentry' | 'fexit' | 'kprobe-multi' | 'kprobe' | 'kretprobe';
+
+/**
+ * What passing this point means for a packet. Segments, round trips and diagnoses speak of roles, so that another
+ * probe with the same meaning can stand in on another kernel.
+ */
+export type ProbeRole =
+  | 'receive' //     a device hands the packet to the stack (netif_receive_skb)
+  | 'queue' //       the packet is given to a device's queueing discipline (net_dev_queue)
+  | 'enqueue' //     a qdisc took it in
+  | 'dequeue' //     a qdisc let it go
+  | 'transmit' //    it is handed to the driver (net_dev_start_xmit)
+  | 'transmitted' // the driver took it; on a tap it now lies in the ring (net_dev_xmit)
+  | 'deliver' //     a consumer (socket reader, qemu, vhost) copied it out (skb_copy_datagram_iovec)
+  | 'forward' //     a bridge, router or switch passes it on
+  | 'local-in' //    the protocol handler of this host takes it
+  | 'local-out' //   a socket of this host sends it
+  | 'verdict' //     netfilter decided
+  | 'free' //        its life ended well
+  | 'drop' //        its life ended in a drop
+  | 'clone' //       another skb came of it
+  | 'retransmit'
+  | 'icmp-error' //  this host answers with an ICMP error
+  | 'socket-state'
+  | 'neighbour'
+  | 'sched'
+  | 'other';
+
+/** What a return value (or a tracepoint's result argument) means. */
+export type ReturnMeaning = 'none' | 'nf-verdict' | 'errno' | 'netdev-tx' | 'drop-reason' | 'bool' | 'pointer';
+
+/** One entry of the catalogue `bpf/probes/*.yaml`. */
+export interface ProbePoint {
+  /** Unique; what rules name in `on:` and what reports print. */
+  name: string;
+  group: ProbeGroup;
+  set: ProbeSet;
+  role: ProbeRole;
+  /** `subsystem:name` of the tracepoint, where there is one. */
+  tracepoint?: string;
+  /** Function for kprobe/fentry, where there is one; tried first, then `aliases`. */
+  function?: string;
+  aliases?: string[];
+  /** Module it lives in, when not always built in: tells "not loaded" from "unknown". */
+  module?: string;
+  /**
+   * Program template of the kernel side (bpf/*.bpf.c) that handles the hit: `skb` for the generic one; `free`, `verdict`,
+   * `clone`, `qdisc`, `socket`, `neighbour`, `sched` … for the few that read more.
+   */
+  program: string;
+  /** Which argument is which, 0-based, for tracepoint and function; absent: found by type in BTF. */
+  args?: { tracepoint?: Record<string, number>; function?: Record<string, number> };
+  returns?: ReturnMeaning;
+  /** Ask for the return value (needs fexit or kretprobe: dear, so only where a verdict needs it). */
+  wantReturn?: boolean;
+  /** What the generic numbers a, b, c, d and aux of the record are called for rules. */
+  fields?: Partial<Record<'a' | 'b' | 'c' | 'd' | 'aux' | 'ret', string>>;
+  /** What a report says cannot be seen without it. */
+  hides: string;
+  /** Kernels it was seen on, e.g. `4.19+`, `6.1+`. */
+  kernels?: string;
+}
+
+/** How one point is, or is not, attached. */
+export interface PlannedProbe {
+  /** Its number in the wire record. */
+  index: number;
+  point: ProbePoint;
+  /** Absent: left out. */
+  backend?: Backend;
+  /** The tracepoint or function really used (an alias, perhaps). */
+  target?: string;
+  /** Why a better backend, or any, was not to be had; one plain sentence each. */
+  reasons: string[];
+}
+
+/** The plan of a run, as recorded: index → what the point is and how it was attached. */
+export interface ProbePlan {
+  set: ProbeSet;
+  probes: PlannedProbe[];
+}
+
+/** What this kernel lets vdiag do: asked, never derived from the version alone. */
+export interface KernelCapabilities {
+  release: string;
+  arch: string;
+  btf: boolean;
+  ringBuffer: boolean;
+  rawTracepoint: boolean;
+  /** Classic tracepoints through perf need tracefs. */
+  tracepoint: boolean;
+  kprobe: boolean;
+  kretprobe: boolean;
+  kprobeMulti: boolean;
+  fentry: boolean;
+  dropReasons: boolean;
+  /** Why each false one is false, and the command that cures it where there is one. */
+  lacks: { capability: string; why: string; hides: string; cure?: string }[];
+}

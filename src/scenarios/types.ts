@@ -1,0 +1,26 @@
+import type { SegmentSpec } from '../paths/types.js';
+import type { ProbeGroup, ProbeSet } from '../probes/types.js';
+
+/** A named question: `rules/scenarios/*.yaml`. */
+export interface Scenario {
+  id: string;
+  title: string;
+  titleZh: string;
+  description: string;
+  /** Probe set and groups; `require` are points without which the question cannot be answered. */
+  probes: { set: ProbeSet; groups?: ProbeGroup[]; require?: string[] };
+  defaults: { durationSeconds: number };
+  /** Find tap, vnet and veth devices and their consumers before the run. */
+  endpoints: 'virtual-machines' | 'any';
+  segments: SegmentSpec[];
+  /** Match requests and replies, split the round trip. */
+  roundTrips: boolean;
+  /** Rules: those whose layer or tag is listed; absent: all. */
+  rules?: { layers?: string[]; tags?: string[] };
+  /** Diagnoses asked, by id; absent: all. */
+  diagnoses?: string[];
+  /** Evidence to snapshot before the traffic (collector names). */
+  before: string[];
+  examples: string[];
+  file: string;
+}
