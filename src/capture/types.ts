@@ -60,6 +60,8 @@ export interface RunMeta {
   /** Wall clock at the start, ms since 1970, and the monotonic clock (ns) at that moment. */
   startedAt: number;
   startedMono: number;
+  /** Minutes east of UTC on the traced host, so that a replay shows its clock. */
+  utcOffset: number;
   scenario: string;
   /** The command line's choices that change the report. */
   parameters: { [key: string]: Json };

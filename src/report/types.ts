@@ -10,7 +10,12 @@ export interface Report {
   kind: 'Report';
   vdiag: string;
   scenario: { id: string; title: string; titleZh: string };
-  host: { name: string; kernel: string; arch: string; /** How it can be traced, e.g. `tracepoints only`. */ tracing: string };
+  host: {
+    name: string;
+    kernel: string;
+    arch: string;
+    /** How it can be traced, e.g. `tracepoints only`. */ tracing: string;
+  };
   /** ISO 8601 with offset, and s. */
   startedAt: string;
   endedAt: string;
@@ -28,7 +33,7 @@ export interface Report {
     caveatZh?: string;
   };
   traffic: { packets: number; roundTrips: number; events: number };
-  diagnoses: ReportDiagnosis[];
+  diagnoses: Diagnosis[];
   /** Findings that no diagnosis explains, worst first. */
   findings: FindingGroup[];
   pairs: PairStats[];
@@ -52,11 +57,4 @@ export interface Report {
     /** Evidence that could not be read, and why. */
     evidenceUnknown: string[];
   };
-}
-
-/** A diagnosis with its texts in both languages. */
-export interface ReportDiagnosis extends Diagnosis {
-  summaryZh: string;
-  explainsZh: string;
-  remediesZh: Diagnosis['remedies'];
 }

@@ -1,0 +1,246 @@
+import { fillTemplate } from '../base/template.js';
+import type { Json } from '../base/json.js';
+import type { Analysis } from '../analysis/types.js';
+import type { EvidenceCollector, EvidenceSource } from '../evidence/types.js';
+import type { Article, Language, Remedy } from '../knowledge/types.js';
+import { evaluateCondition } from '../rules/engine.js';
+import type { FindingGroup, Level } from '../rules/types.js';
+import { DiagnosisFacts } from './facts.js';
+import { explainShare, notCauses, observedLines } from './observed.js';
+import { subjectsOf, type Subject } from './subjects.js';
+import type { DiagnosisRule, EvidenceLine, Diagnosis } from './types.js';
+import { unexplainedDiagnoses } from './unexplained.js';
+
+/** Everything a diagnosis draws on. */
+export interface DiagnosisInput {
+  analysis: Analysis;
+  rules: readonly DiagnosisRule[];
+  source: EvidenceSource;
+  collectors: ReadonlyMap<string, EvidenceCollector>;
+  /** The article of an id, in a language. */
+  article(id: string, language: Language): Article | undefined;
+  /** Fills an article's remedies, quoting values so that nothing from a packet can become a command. */
+  remedies(article: Article, data: Record<string, unknown>): Remedy[];
+  /** Facts of the run: `seconds`, `kernel`, `tracepointsOnly` … */
+  run: Record<string, Json>;
+  /** Prefix that runs a command in a network namespace (`ip netns exec x `), empty for vdiag's own. */
+  netnsPrefix(netns: number): string;
+}
+
+export interface DiagnosisOutcome {
+  /** Causes first, worst first; what an established cause explains is not repeated as a diagnosis of its own. */
+  diagnoses: Diagnosis[];
+  /** Findings that nothing explains. */
+  findings: FindingGroup[];
+  /** Evidence that could not be read, and why: one line each. */
+  evidenceUnknown: string[];
+}
+
+const LEVELS: Record<Level, number> = { error: 0, warn: 1, info: 2 };
+
+/** Suspicion → evidence → diagnosis, for every diagnosis rule and everything it suspects. */
+export async function diagnose(input: DiagnosisInput): Promise<DiagnosisOutcome> {
+  const found: Candidate[] = [];
+  const unknown = new Set<string>();
+  for (const rule of input.rules) {
+    for (const subject of subjectsOf(rule, input.analysis)) {
+      const candidate = await examine(rule, subject, input, unknown);
+      if (candidate) found.push(candidate);
+    }
+  }
+  const merged = mergeSame(found);
+  const causes = merged.filter(
+    (candidate) => !merged.some((other) => other !== candidate && explains(other, candidate)),
+  );
+  const open = input.analysis.findings.filter((group) => !causes.some((cause) => explainsFinding(cause, group)));
+  const diagnoses = causes.map((cause) => finish(cause, input)).concat(unexplainedDiagnoses(input, open, causes));
+  return {
+    diagnoses: diagnoses.sort(byWeight),
+    findings: open.sort(
+      (x, y) => LEVELS[x.level] - LEVELS[y.level] || y.count - x.count || x.rule.localeCompare(y.rule),
+    ),
+    evidenceUnknown: [...unknown].sort(),
+  };
+}
+
+/** A suspicion that evidence did not refute. */
+export interface Candidate {
+  rule: DiagnosisRule;
+  subject: Subject;
+  confidence: Diagnosis['confidence'];
+  why: EvidenceLine[];
+  /** Data for templates. */
+  data: Record<string, unknown>;
+  names: Record<string, string | number>;
+  findings: FindingGroup[];
+}
+
+async function examine(
+  rule: DiagnosisRule,
+  subject: Subject,
+  input: DiagnosisInput,
+  unknown: Set<string>,
+): Promise<Candidate | undefined> {
+  const facts = new DiagnosisFacts(subject, input.analysis, input.source, input.collectors, input.run);
+  const resolve = (name: string, params?: Record<string, unknown>) => facts.resolve(name, params);
+  const suspicion = await evaluateCondition(rule.when, resolve);
+  if (suspicion.outcome !== 'true') return undefined;
+  let confidence: Candidate['confidence'] = rule.confidence ?? 'established';
+  if (rule.proof) {
+    const proof = await evaluateCondition(rule.proof, resolve);
+    if (proof.outcome === 'false') return undefined;
+    if (proof.outcome === 'unknown') confidence = 'likely';
+  }
+  const data: Record<string, unknown> = { subject: subject.data, evidence: facts.evidence, run: input.run };
+  const why = (rule.why ?? []).map((line): EvidenceLine => ({
+    text: fillTemplate(line.text, data),
+    textZh: fillTemplate(line.textZh, data),
+    source: '',
+    says: 'supports',
+  }));
+  for (const { fact } of facts.read) {
+    if (fact.known) why.push({ text: fact.text, textZh: fact.text, source: fact.source, says: 'supports' });
+    else {
+      unknown.add(`${fact.source}: ${fact.why}`);
+      why.push({ text: `not known: ${fact.why}`, textZh: `未知：${fact.why}`, source: fact.source, says: 'unknown' });
+    }
+  }
+  const names: Record<string, string | number> = {};
+  for (const [key, template] of Object.entries(rule.names ?? {})) {
+    const value = fillTemplate(template, data);
+    if (value !== '?' && value !== '') names[key] = /^-?\d+(\.\d+)?$/.test(value) ? Number(value) : value;
+  }
+  const findings = input.analysis.findings.filter((group) => explainsFinding({ rule, subject }, group));
+  return { rule, subject, confidence, why: [...observedLines(subject), ...why], data, names, findings };
+}
+
+/** Places that can be compared are the same place; what has no place (a retransmission, a slow pair) can be anywhere. */
+function samePlace(x: Record<string, unknown>, y: Record<string, unknown>): boolean {
+  for (const key of ['netns', 'device']) {
+    if (x[key] && y[key] && x[key] !== y[key]) return false;
+  }
+  return true;
+}
+
+function explainsFinding(cause: { rule: DiagnosisRule; subject: Subject }, group: FindingGroup): boolean {
+  if (cause.subject.finding === group) return true;
+  return cause.rule.explains.includes(group.rule) && shareFlow(cause.subject, group);
+}
+
+/** A finding belongs to a cause if its flows cross the cause's place, or if either is not bound to addresses. */
+function shareFlow(subject: Subject, group: FindingGroup): boolean {
+  const { finding, pair } = subject;
+  if (finding) {
+    if (finding.flows.length === 0 || group.flows.length === 0) return samePlace(finding.subject, group.subject);
+    const addresses = finding.flows.map(({ flow }) => endsOf(flow));
+    return group.flows.some(({ flow }) => addresses.some((ends) => sameEnds(ends, endsOf(flow))));
+  }
+  if (pair && group.flows.length > 0) return group.flows.some(({ flow }) => sameEnds([pair.a, pair.b], endsOf(flow)));
+  return samePlace(subject.data, group.subject);
+}
+
+/** The two addresses of `TCP 10.0.0.1:80 → 10.0.0.2:4711`, without ports. */
+export function endsOf(flow: string): string[] {
+  return (flow.match(/\S+ (?:→|⇄) \S+/)?.[0] ?? '')
+    .split(/ (?:→|⇄) /)
+    .map((end) => end.replace(/^\[(.*)\](:\d+)?$/, '$1').replace(/^(\d+\.\d+\.\d+\.\d+):\d+$/, '$1'));
+}
+
+function sameEnds(x: string[], y: string[]): boolean {
+  return (x[0] === y[0] && x[1] === y[1]) || (x[0] === y[1] && x[1] === y[0]);
+}
+
+function explains(cause: Candidate, other: Candidate): boolean {
+  if (!cause.rule.explains.includes(other.rule.id)) return false;
+  // Two that explain each other: the surer one, then the one named first, is the cause.
+  if (other.rule.explains.includes(cause.rule.id) && rank(other) < rank(cause)) return false;
+  if (cause.confidence !== 'established' && other.confidence === 'established') return false;
+  const x = cause.subject;
+  const y = other.subject;
+  if (x.pair && y.pair) return x.pair.id === y.pair.id;
+  if (y.finding) return shareFlow(x, y.finding);
+  if (x.finding) {
+    const ends = y.pair ? [y.pair.a, y.pair.b] : undefined;
+    return !ends || x.finding.flows.length === 0 || x.finding.flows.some(({ flow }) => sameEnds(ends, endsOf(flow)));
+  }
+  return samePlace(x.data, y.data);
+}
+
+function rank(candidate: Candidate): string {
+  return `${candidate.confidence === 'established' ? 0 : 1}${candidate.rule.id}`;
+}
+
+/** The same diagnosis with the same names, found by two suspicions, is one. */
+function mergeSame(candidates: Candidate[]): Candidate[] {
+  const byKey = new Map<string, Candidate>();
+  for (const candidate of candidates) {
+    const named = Object.keys(candidate.names).length > 0 ? candidate.names : candidate.subject.data;
+    const key = `${candidate.rule.id} ${JSON.stringify(named)}`;
+    const known = byKey.get(key);
+    if (!known) byKey.set(key, candidate);
+    else {
+      known.findings = [...new Set([...known.findings, ...candidate.findings])];
+      if (candidate.confidence === 'established') known.confidence = 'established';
+    }
+  }
+  return [...byKey.values()];
+}
+
+function finish(candidate: Candidate, input: DiagnosisInput): Diagnosis {
+  const { rule, subject, data, names } = candidate;
+  const netns = Number(subject.data.netns ?? 0);
+  const values = {
+    ...subject.data,
+    ...Object.assign({}, ...Object.values(data.evidence as object)),
+    ...names,
+    ns: input.netnsPrefix(netns),
+  };
+  const remedies = (language: Language): Remedy[] => {
+    const article = input.article(rule.article, language);
+    return article ? input.remedies(article, values) : [];
+  };
+  const share = explainShare(candidate);
+  const fine = notCauses(candidate, input.analysis);
+  return {
+    id: rule.id,
+    severity: rule.severity,
+    confidence: candidate.confidence,
+    summary: fillTemplate(rule.summary, data),
+    summaryZh: fillTemplate(rule.summaryZh, data),
+    explains: share.en,
+    explainsZh: share.zh,
+    why: candidate.why,
+    notCauses: fine.en,
+    notCausesZh: fine.zh,
+    remedies: remedies('en'),
+    remediesZh: remedies('zh'),
+    article: rule.article,
+    names,
+    findings: candidate.findings,
+    paths: pathsOf(candidate, input.analysis),
+  };
+}
+
+/** The packets that show it: of the same pair, the dropped ones for a drop, else the slowest. */
+function pathsOf(candidate: Candidate, analysis: Analysis): Analysis['paths'] {
+  const { pair, finding } = candidate.subject;
+  const sampled = new Set(finding?.samples.map((event) => event.path));
+  return analysis.paths
+    .filter((path) => (pair ? path.pair === pair.id : sampled.has(path.id)))
+    .sort((x, y) => y.duration - x.duration || x.id - y.id)
+    .slice(0, 2);
+}
+
+function byWeight(x: Diagnosis, y: Diagnosis): number {
+  const sure = { established: 0, likely: 1, 'not established': 2 };
+  return (
+    LEVELS[x.severity] - LEVELS[y.severity] ||
+    sure[x.confidence] - sure[y.confidence] ||
+    weight(y) - weight(x) ||
+    x.id.localeCompare(y.id)
+  );
+}
+
+function weight(diagnosis: Diagnosis): number {
+  return diagnosis.findings.reduce((sum, group) => sum + group.count, 0);
+}

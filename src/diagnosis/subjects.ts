@@ -1,0 +1,148 @@
+import type { Analysis } from '../analysis/types.js';
+import type { PairStats, SchedStats, SegmentStats } from '../paths/types.js';
+import type { FindingGroup } from '../rules/types.js';
+import { judgedLatency, overBudget } from './budget.js';
+import type { DiagnosisRule } from './types.js';
+
+/** What one engine run is about: the fact `subject`, and what it was made of. */
+export interface Subject {
+  /** Plain members that conditions and templates may name. */
+  data: Record<string, string | number | boolean>;
+  finding?: FindingGroup;
+  segment?: SegmentStats;
+  pair?: PairStats;
+  sched?: SchedStats;
+}
+
+/** The suspects of a diagnosis rule: one for each group of findings, slow place, pair, thread or host it asks about. */
+export function subjectsOf(rule: DiagnosisRule, analysis: Analysis): Subject[] {
+  const { findings, segments, each } = rule.suspect;
+  const subjects: Subject[] = [];
+  if (findings) {
+    for (const group of analysis.findings) if (findings.includes(group.rule)) subjects.push(findingSubject(group));
+  }
+  if (segments) subjects.push(...segmentSubjects(segments, analysis));
+  if (each === 'pair') subjects.push(...analysis.pairs.map((pair) => ({ data: pairData(pair), pair })));
+  if (each === 'sched') subjects.push(...analysis.sched.map((sched) => ({ data: schedData(sched), sched })));
+  if (each === 'host') subjects.push({ data: {} });
+  return subjects;
+}
+
+function findingSubject(group: FindingGroup): Subject {
+  const packet = group.samples.find((event) => event.packet)?.packet;
+  return {
+    finding: group,
+    data: {
+      ...(packet && {
+        src: packet.src,
+        dst: packet.dst,
+        sport: packet.sport,
+        dport: packet.dport,
+        proto: packet.proto,
+        ttl: packet.ttl,
+        length: group.samples.find((event) => event.packet)?.len ?? 0,
+      }),
+      ...group.subject,
+      rule: group.rule,
+      level: group.level,
+      count: group.count,
+      flow: group.flows[0]?.flow ?? '',
+      message: group.message,
+    },
+  };
+}
+
+/** One subject for each (kind, device, direction of travel) over all pairs: the pair that suffers most speaks for it. */
+function segmentSubjects(kinds: string[], analysis: Analysis): Subject[] {
+  const worst = new Map<string, { pair: PairStats; segment: SegmentStats; lost: number; pairs: number }>();
+  for (const pair of analysis.pairs) {
+    for (const segment of pair.segments) {
+      if (!kinds.includes(segment.spec.kind) || segment.latency.count + segment.lost === 0) continue;
+      const key = [segment.spec.kind, segment.netns, segment.device, segment.fromDevice].join(' ');
+      const known = worst.get(key);
+      if (!known) worst.set(key, { pair, segment, lost: segment.lost, pairs: 1 });
+      else {
+        known.pairs++;
+        known.lost += segment.lost;
+        if (segment.latency.p99 > known.segment.latency.p99) Object.assign(known, { pair, segment });
+      }
+    }
+  }
+  return [...worst.values()].map(({ pair, segment, lost, pairs }) => ({
+    segment,
+    pair,
+    data: { ...segmentData(segment, pair), lostAllPairs: lost, pairs },
+  }));
+}
+
+/** The members of a segment as conditions and templates name them. Latencies in ms. */
+export function segmentData(segment: SegmentStats, pair: PairStats): Record<string, string | number | boolean> {
+  const { latency, spec } = segment;
+  const forward = segment.direction === 'forward';
+  return {
+    kind: spec.kind,
+    segment: spec.id,
+    direction: segment.direction,
+    device: segment.device,
+    fromDevice: segment.fromDevice,
+    netns: segment.netns,
+    label: segment.label,
+    labelZh: segment.labelZh,
+    count: latency.count,
+    p50Ms: latency.p50,
+    p90Ms: latency.p90,
+    p99Ms: latency.p99,
+    maxMs: latency.max,
+    meanMs: latency.mean,
+    entered: segment.entered,
+    lost: segment.lost,
+    share: segment.share,
+    sharePercent: Math.round(segment.share * 100),
+    budgetMs: spec.budgetMs ?? 0,
+    overBudget: overBudget(segment),
+    judgedMs: judgedLatency(segment),
+    consumerPid: segment.consumer?.pid ?? 0,
+    consumerTid: segment.consumer?.tid ?? 0,
+    /** The end towards which this direction goes. */
+    to: forward ? pair.b : pair.a,
+    from: forward ? pair.a : pair.b,
+    flow: `${forward ? pair.a : pair.b} → ${forward ? pair.b : pair.a}`,
+    roundTripP99Ms: pair.roundTrips.p99,
+    roundTrips: pair.roundTrips.count,
+    drops: forward ? pair.drops.forward : pair.drops.reverse,
+    bytes: forward ? pair.bytes.forward : pair.bytes.reverse,
+    seconds: pair.seconds,
+  };
+}
+
+/** The members of a pair as conditions and templates name them. */
+export function pairData(pair: PairStats): Record<string, string | number | boolean> {
+  return {
+    a: pair.a,
+    b: pair.b,
+    aDevice: pair.aDevice,
+    bDevice: pair.bDevice,
+    netns: pair.aNetns,
+    flow: `${pair.a} ⇄ ${pair.b}`,
+    packets: pair.packets.forward + pair.packets.reverse,
+    packetsForward: pair.packets.forward,
+    packetsReverse: pair.packets.reverse,
+    drops: pair.drops.forward + pair.drops.reverse,
+    roundTrips: pair.roundTrips.count,
+    roundTripP50Ms: pair.roundTrips.p50,
+    roundTripP99Ms: pair.roundTrips.p99,
+    turnaroundP99Ms: pair.turnaround.p99,
+  };
+}
+
+function schedData(sched: SchedStats): Record<string, string | number | boolean> {
+  return {
+    pid: sched.pid,
+    tid: sched.tid,
+    comm: sched.comm,
+    count: sched.wait.count,
+    p50Ms: sched.wait.p50,
+    p99Ms: sched.wait.p99,
+    maxMs: sched.wait.max,
+  };
+}

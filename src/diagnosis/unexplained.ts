@@ -1,0 +1,95 @@
+import { count, ms } from '../base/units.js';
+import type { FindingGroup } from '../rules/types.js';
+import type { Candidate, DiagnosisInput } from './diagnose.js';
+import { overBudget } from './budget.js';
+import { notCauses, observedLines } from './observed.js';
+import type { Diagnosis } from './types.js';
+
+/**
+ * What was seen and has no established cause, said as such: drops by where they were last seen and what freed them,
+ * and the slowest segment over its budget. A wrong root cause is worse than this.
+ */
+export function unexplainedDiagnoses(
+  input: DiagnosisInput,
+  open: readonly FindingGroup[],
+  causes: readonly Candidate[],
+): Diagnosis[] {
+  return [...unexplainedDrops(input, open), ...unexplainedLatency(input, causes)];
+}
+
+function unexplainedDrops(input: DiagnosisInput, open: readonly FindingGroup[]): Diagnosis[] {
+  return open
+    .filter((group) => group.level !== 'info' && group.tags.includes('drop'))
+    .map((group) => {
+      const { reason = 'no reason given', location = 'unknown', device } = group.subject;
+      const on = device ? ` on ${device}` : '';
+      const onZh = device ? `（设备 ${device}）` : '';
+      return {
+        ...blank(input, 'drop-not-established', group.article, group.subject),
+        severity: group.level,
+        summary: `${count(group.count)} packets dropped${on} at ${location} (${reason}); why is not established`,
+        summaryZh: `${count(group.count)} 个报文在 ${location} 被丢弃${onZh}（${reason}），原因未能确定`,
+        why: observedLines({ data: {}, finding: group }),
+        findings: [group],
+        names: group.subject,
+        paths: input.analysis.paths.filter((path) => group.samples.some((event) => event.path === path.id)).slice(0, 2),
+      };
+    });
+}
+
+/** Of each pair, the dominant segment over its budget that no cause accounts for. */
+function unexplainedLatency(input: DiagnosisInput, causes: readonly Candidate[]): Diagnosis[] {
+  return input.analysis.pairs.flatMap((pair) => {
+    const explained = causes.some(
+      (cause) =>
+        (cause.subject.pair?.id === pair.id && cause.subject.segment !== undefined) ||
+        cause.findings.some((group) => group.flows.some(({ flow }) => flow.includes(pair.a) && flow.includes(pair.b))),
+    );
+    const slow = pair.segments.filter((segment) => overBudget(segment) && segment.latency.count >= 3);
+    if (explained || slow.length === 0) return [];
+    const segment = slow.reduce((x, y) => (y.latency.p99 > x.latency.p99 ? y : x));
+    const subject = { data: { device: segment.device, netns: segment.netns }, pair, segment };
+    const fine = notCauses({ subject }, input.analysis);
+    return [
+      {
+        ...blank(input, 'latency-not-established', 'general/latency-not-established', subject.data),
+        severity: 'warn' as const,
+        summary: `${segment.label} takes ${ms(segment.latency.p99)} (p99, budget ${ms(segment.spec.budgetMs ?? 0)}); why is not established`,
+        summaryZh: `${segment.labelZh} 耗时 ${ms(segment.latency.p99)}（p99，预算 ${ms(segment.spec.budgetMs ?? 0)}），原因未能确定`,
+        why: observedLines(subject),
+        notCauses: fine.en,
+        notCausesZh: fine.zh,
+        names: subject.data,
+        paths: input.analysis.paths.filter((path) => path.pair === pair.id).slice(0, 2),
+      },
+    ];
+  });
+}
+
+function blank(
+  input: DiagnosisInput,
+  id: string,
+  article: string,
+  data: Record<string, string | number>,
+): Omit<Diagnosis, 'severity' | 'summary' | 'summaryZh'> {
+  const values = { ...data, ns: input.netnsPrefix(Number(data.netns ?? 0)) };
+  const remedies = (language: 'en' | 'zh') => {
+    const found = input.article(article, language);
+    return found ? input.remedies(found, values) : [];
+  };
+  return {
+    id,
+    confidence: 'not established',
+    explains: '',
+    explainsZh: '',
+    why: [],
+    notCauses: [],
+    notCausesZh: [],
+    remedies: remedies('en'),
+    remediesZh: remedies('zh'),
+    article,
+    names: {},
+    findings: [],
+    paths: [],
+  };
+}

@@ -1,0 +1,160 @@
+import { printable } from '../../base/sanitize.js';
+import { count, ms } from '../../base/units.js';
+import type { Language } from '../../knowledge/types.js';
+import type { PathView } from '../../paths/types.js';
+import type { Report } from '../types.js';
+import { colours as makeColours, type Colours } from './colours.js';
+import { diagnosisBlock } from './diagnosis.js';
+import { latencyTable } from './latency.js';
+import { pad, wrap } from './layout.js';
+import { pathBlock } from './paths.js';
+import { words as wordsOf, type Words } from './words.js';
+
+export interface TextOptions {
+  language: Language;
+  colour: boolean;
+  /** Columns; lines other than commands are kept within it. */
+  width: number;
+  /** Exit status that the command will end with. */
+  status: number;
+}
+
+/** Pairs whose latency is printed; the rest is in the JSON report. */
+const PAIRS_SHOWN = 3;
+
+/**
+ * The report as text: the verdict in one line, diagnoses worst first, latency by segment, paths, coverage. All text
+ * from outside (packets, kernel, tools) is printed without control characters.
+ */
+export function renderText(report: Report, options: TextOptions): string {
+  const words = wordsOf(options.language);
+  const colours = makeColours(options.colour);
+  const zh = options.language === 'zh';
+  const sections = [
+    header(report, words, zh),
+    verdict(report, words, colours, zh, options.width),
+    ...report.diagnoses.map((diagnosis) => diagnosisBlock(diagnosis, words, colours, zh, options.width)),
+    findings(report, words, colours, zh, options.width),
+    ...report.pairs.slice(0, PAIRS_SHOWN).map((pair) => latencyTable(pair, words, colours, zh, options.width)),
+    baseline(report, words, colours),
+    sched(report, words, colours),
+    paths(report, words, colours),
+    coverage(report, words, colours, zh, options.width),
+    [words.exit(options.status)],
+  ];
+  return sections
+    .filter((lines) => lines.length > 0)
+    .map((lines) => lines.join('\n'))
+    .join('\n\n')
+    .concat('\n');
+}
+
+function header(report: Report, words: Words, zh: boolean): string[] {
+  const { host, startedAt, endedAt, seconds, pairs, traffic } = report;
+  const when = `${startedAt.slice(11, 19)}–${endedAt.slice(11, 19)}, ${seconds.toFixed(seconds < 10 ? 1 : 0)} s`;
+  const early = report.ended === 'duration' ? '' : ` (${words.ended[report.ended]})`;
+  const lines = [
+    `${report.scenario.id} · ${printable(host.name)} · kernel ${printable(host.kernel)} (${host.tracing}) · ${when}${early}`,
+  ];
+  const place = (address: string, device: string) => (device ? `${address} (${printable(device)})` : address);
+  for (const pair of pairs.slice(0, PAIRS_SHOWN)) {
+    lines.push(
+      `${place(pair.a, pair.aDevice)} ⇄ ${place(pair.b, pair.bDevice)} · ${count(pair.packets.forward + pair.packets.reverse)} ${words.packets}` +
+        (pair.roundTrips.count > 0 ? ` · ${count(pair.roundTrips.count)} ${words.roundTrips}` : ''),
+    );
+  }
+  const hidden = pairs.length - Math.min(pairs.length, PAIRS_SHOWN) + report.pairsNotShown;
+  if (hidden > 0) lines.push(`${count(hidden)} ${words.morePairs}`);
+  if (pairs.length === 0) lines.push(`${count(traffic.packets)} ${words.packets}`);
+  return zh ? lines.map((line) => line.replace('tracepoints only', '仅 tracepoint')) : lines;
+}
+
+function verdict(report: Report, words: Words, colours: Colours, zh: boolean, width: number): string[] {
+  const { level, text, textZh, caveat, caveatZh } = report.verdict;
+  const lines: string[] = [];
+  // A diagnosis right below says it better than the verdict could repeat it.
+  if (report.diagnoses.length !== 1 || level === 'clean') {
+    const badge = words[level];
+    const [first, ...rest] = wrap(printable(zh ? textZh : text), width - 7);
+    lines.push(
+      `${colours.level[level](badge)}${pad('', 7 - badge.length)}${first ?? ''}`,
+      ...rest.map((line) => `       ${line}`),
+    );
+  }
+  const note = zh ? caveatZh : caveat;
+  if (note) lines.push(...wrap(`${words.caveat}: ${note}`, width - 7).map((line) => `       ${line}`));
+  return lines;
+}
+
+function findings(report: Report, words: Words, colours: Colours, zh: boolean, width: number): string[] {
+  const lines: string[] = [];
+  const serious = report.findings.filter((finding) => finding.level !== 'info');
+  if (serious.length > 0) {
+    lines.push(colours.bold(words.findings));
+    for (const finding of serious) {
+      const text = `${pad(words[finding.level], 6)} ${count(finding.count)} × ${printable(zh ? finding.messageZh : finding.message)}  (${finding.rule})`;
+      lines.push(...wrap(text, width - 2, '         ').map((line) => `  ${line}`));
+    }
+  }
+  const harmless = report.findings.filter((finding) => finding.level === 'info');
+  if (harmless.length > 0) {
+    const byRule = new Map<string, number>();
+    for (const finding of harmless) byRule.set(finding.rule, (byRule.get(finding.rule) ?? 0) + finding.count);
+    const list = [...byRule].map(([rule, n]) => `${rule} ${count(n)}`).join(' · ');
+    lines.push(...wrap(`${words.benign}: ${list}`, width - 2, '  '));
+  }
+  return lines;
+}
+
+function baseline(report: Report, words: Words, colours: Colours): string[] {
+  if (!report.baseline) return [];
+  return [
+    colours.bold(`${words.baseline} ${printable(report.baseline.file)}`),
+    ...report.baseline.changes
+      .slice(0, 8)
+      .map(
+        ({ label, before, now, ratio }) =>
+          `  ${pad(printable(label), 44)} p99 ${ms(before)} → ${ms(now)}  (×${ratio.toFixed(2)})`,
+      ),
+  ];
+}
+
+function sched(report: Report, words: Words, colours: Colours): string[] {
+  const threads = report.sched.filter((thread) => thread.wait.count > 0);
+  if (threads.length === 0) return [];
+  return [
+    colours.bold(words.sched),
+    ...threads
+      .slice(0, 6)
+      .map(
+        ({ comm, pid, tid, wait }) =>
+          `  ${pad(printable(`${comm} ${pid}/${tid}`), 40)} p50 ${ms(wait.p50)}   p99 ${ms(wait.p99)}   max ${ms(wait.max)}`,
+      ),
+  ];
+}
+
+function paths(report: Report, words: Words, colours: Colours): string[] {
+  const shown = new Map<number, PathView>();
+  for (const diagnosis of report.diagnoses) for (const path of diagnosis.paths.slice(0, 1)) shown.set(path.id, path);
+  if (shown.size === 0) return [];
+  return [colours.bold(words.paths), ...[...shown.values()].slice(0, 3).flatMap((path) => pathBlock(path, words))];
+}
+
+function coverage(report: Report, words: Words, colours: Colours, zh: boolean, width: number): string[] {
+  const { planned, attached, byBackend, notSeen, notSeenZh, loss, recording, evidenceUnknown } = report.coverage;
+  const backends = Object.entries(byBackend)
+    .map(([backend, n]) => `${n} ${backend}`)
+    .join(', ');
+  const lost = Object.entries(loss).filter(([, n]) => n > 0);
+  const losses =
+    lost.length === 0 ? words.noneLost : lost.map(([cause, n]) => `${count(n)} ${words.lost[cause]}`).join('; ');
+  const paragraphs = [
+    `${words.attached(attached, planned, backends || '-')} ${(zh ? notSeenZh : notSeen).join(' ')}`,
+    `${words.events(count(report.traffic.events))}, ${losses}. ${words.recorded(recording)}`,
+    ...(evidenceUnknown.length > 0 ? [`${words.notRead}: ${evidenceUnknown.join('; ')}`] : []),
+  ];
+  return [
+    colours.bold(words.coverage),
+    ...paragraphs.flatMap((text) => wrap(printable(text), width - 2).map((line) => `  ${line}`)),
+  ];
+}

@@ -1,0 +1,156 @@
+import type { Language } from '../../knowledge/types.js';
+
+/** The fixed words of the text report. */
+export interface Words {
+  error: string;
+  warn: string;
+  info: string;
+  clean: string;
+  established: string;
+  likely: string;
+  'not established': string;
+  explains: string;
+  why: string;
+  not: string;
+  withinBudget: string;
+  do: string;
+  check: string;
+  undo: string;
+  keep: string;
+  read: string;
+  risk: string;
+  risks: Record<'none' | 'low' | 'medium' | 'high', string>;
+  packets: string;
+  roundTrips: string;
+  latency: string;
+  share: string;
+  budget: string;
+  turnaround: string;
+  notAccounted: string;
+  morePairs: string;
+  findings: string;
+  benign: string;
+  paths: string;
+  coverage: string;
+  attached: (attached: number, planned: number, backends: string) => string;
+  events: (events: string) => string;
+  noneLost: string;
+  lost: Record<string, string>;
+  recorded: (file: string | undefined) => string;
+  notRead: string;
+  baseline: string;
+  sched: string;
+  ended: Record<'interrupted' | 'cut', string>;
+  ends: Record<'freed' | 'dropped' | 'delivered' | 'open' | 'lost', string>;
+  exit: (status: number) => string;
+  caveat: string;
+}
+
+const en: Words = {
+  error: 'ERROR',
+  warn: 'WARN',
+  info: 'INFO',
+  clean: 'OK',
+  established: 'established',
+  likely: 'likely',
+  'not established': 'not established',
+  explains: 'explains',
+  why: 'why',
+  not: 'not',
+  withinBudget: 'all within budget',
+  do: 'do',
+  check: 'check',
+  undo: 'undo',
+  keep: 'keep',
+  read: 'read',
+  risk: 'risk',
+  risks: { none: 'none', low: 'low', medium: 'medium', high: 'high' },
+  packets: 'packets',
+  roundTrips: 'round trips',
+  latency: 'Latency by segment',
+  share: 'share',
+  budget: 'budget',
+  turnaround: 'turnaround',
+  notAccounted: 'not accounted',
+  morePairs: 'more pairs, not shown (--src/--dst narrows the run)',
+  findings: 'Also found, without a cause established',
+  benign: 'Seen and harmless',
+  paths: 'Packets that show it',
+  coverage: 'Coverage',
+  attached: (attached, planned, backends) => `${attached} of ${planned} points attached (${backends}).`,
+  events: (events) => `${events} events`,
+  noneLost: 'none lost',
+  lost: {
+    ringFull: 'lost because the ring buffer was full (--ring-size makes it larger)',
+    pathsForgotten: 'packets forgotten because too many were under way',
+    parseFailures: 'packets whose headers could not be read',
+    missedReturns: 'return values missed',
+    recordingCut: 'bytes at the end of the recording unreadable',
+  },
+  recorded: (file) => (file ? `Recorded: ${file}.` : 'Recorded: no (add --record FILE).'),
+  notRead: 'Not read',
+  baseline: 'Against the baseline',
+  sched: 'Waiting for a CPU',
+  ended: { interrupted: 'interrupted', cut: 'the recording ends early' },
+  ends: { freed: 'done', dropped: 'dropped', delivered: 'delivered', open: 'still under way', lost: 'end not seen' },
+  exit: (status) =>
+    `exit status ${status} (${['nothing at or above the --fail-on level', 'something at or above the --fail-on level was found'][status]})`,
+  caveat: 'note',
+};
+
+const zh: Words = {
+  error: '错误',
+  warn: '警告',
+  info: '信息',
+  clean: '正常',
+  established: '已确认',
+  likely: '很可能',
+  'not established': '未确认',
+  explains: '可解释',
+  why: '依据',
+  not: '排除',
+  withinBudget: '均在预算内',
+  do: '处置',
+  check: '验证',
+  undo: '回退',
+  keep: '固化',
+  read: '详见',
+  risk: '风险',
+  risks: { none: '无', low: '低', medium: '中', high: '高' },
+  packets: '个报文',
+  roundTrips: '次往返',
+  latency: '分段时延',
+  share: '占比',
+  budget: '预算',
+  turnaround: '处理耗时',
+  notAccounted: '未归类',
+  morePairs: '对通信未显示（可用 --src/--dst 缩小范围）',
+  findings: '其他发现（原因未确认）',
+  benign: '已观察到、无害',
+  paths: '相关报文',
+  coverage: '覆盖范围',
+  attached: (attached, planned, backends) => `${planned} 个探测点中已挂载 ${attached} 个（${backends}）。`,
+  events: (events) => `${events} 个事件`,
+  noneLost: '无丢失',
+  lost: {
+    ringFull: '个事件因环形缓冲区满而丢失（可用 --ring-size 增大）',
+    pathsForgotten: '个报文因在途数量过多而未能跟踪',
+    parseFailures: '个报文的头部无法读取',
+    missedReturns: '个返回值未捕获',
+    recordingCut: '字节的录制尾部无法读取',
+  },
+  recorded: (file) => (file ? `录制文件：${file}。` : '未录制（可加 --record FILE）。'),
+  notRead: '未能读取',
+  baseline: '与基线对比',
+  sched: '等待 CPU',
+  ended: { interrupted: '被中断', cut: '录制文件不完整' },
+  ends: { freed: '正常结束', dropped: '被丢弃', delivered: '已送达', open: '仍在途', lost: '结局未见' },
+  exit: (status) =>
+    `退出状态 ${status}（${['没有达到 --fail-on 级别的问题', '存在达到 --fail-on 级别的问题'][status]}）`,
+  caveat: '注意',
+};
+
+/** The fixed words of a language. */
+export function words(language: Language): Words {
+  return language === 'zh' ? zh : en;
+}
