@@ -1,0 +1,168 @@
+/** How a probe is attached. The same words as `Backend` of src/probes/types.ts, which lies above this layer. */
+export type AttachBackend = 'raw-tracepoint' | 'tracepoint' | 'fentry' | 'fexit' | 'kprobe-multi' | 'kprobe' | 'kretprobe';
+
+/**
+ * The kernel-side programs (bpf/vdiag.bpf.c) that a catalogue entry may name in `program`, and the argument positions
+ * each understands (names as in `AttachRequest.args`; a trailing `?` marks one that may be absent).
+ */
+export const PROGRAM_ARGS = {
+  /** A packet passes. `rc`: the tracepoint's own result, recorded as `ret`. `a` … `d`: plain integers to record. */
+  skb: ['skb', 'rc?', 'aux?', 'a?', 'b?', 'c?', 'd?'],
+  /** Its life ends well. `location`: who freed it (6.5+). */
+  free: ['skb', 'location?'],
+  /** Its life ends in a drop. `reason`: 5.17+. */
+  drop: ['skb', 'location?', 'reason?'],
+  /** The return value is another skb made of this one (needs fexit or kretprobe). */
+  clone: ['skb'],
+  /**
+   * Netfilter decided (needs fexit or kretprobe). `table`: struct xt_table *; `ebtable`: struct ebt_table *; `pkt` with
+   * `chain`: struct nft_pktinfo * and struct nft_chain *; `state` alone: nf_hook_slow. `priv` is taken as the table or
+   * chain that the target's name says.
+   */
+  verdict: ['skb?', 'state?', 'table?', 'ebtable?', 'pkt?', 'chain?', 'priv?'],
+  /** qdisc_enqueue, qdisc_dequeue. a: handle, b: parent, c: packets in the queue, d: `packets`. */
+  qdisc: ['skb', 'qdisc', 'packets?'],
+  /** net_dev_xmit: `rc` is recorded as `ret`. */
+  xmit: ['skb', 'rc'],
+  /** A socket's event. a: `old`, b: `new`, aux: `skb`; without a socket but with an skb, that packet's event. */
+  socket: ['sk?', 'skb?', 'old?', 'new?', 'rc?'],
+  /** This host sends an ICMP error about the skb. a: `type`, b: `code`. */
+  icmp: ['skb', 'type', 'code'],
+  /** A neighbour's event. a: its state so far, b: `new`, ret: `rc`. */
+  neigh: ['neigh', 'new?', 'rc?'],
+  /** sched_wakeup, sched_waking, sched_wakeup_new: `task`. sched_switch: `preempt`, `prev`, `next`. */
+  sched: ['task?', 'preempt?', 'prev?', 'next?'],
+  /** A consumer copies the packet out; its thread is watched from then on when `autoWatch` is set. */
+  deliver: ['skb'],
+} as const satisfies Record<string, readonly string[]>;
+
+export type ProgramName = keyof typeof PROGRAM_ARGS;
+
+/** One probe to attach. */
+export interface AttachRequest {
+  /** Its number in the wire record: 0 … MAX_PROBES - 1, unique within the session. */
+  index: number;
+  /** One of PROGRAM_ARGS. */
+  program: string;
+  backend: AttachBackend;
+  /** Tracepoint (`kfree_skb` or `skb:kfree_skb`) or function. */
+  target: string;
+  /** 0-based positions by name, as PROGRAM_ARGS lists them. */
+  args: Record<string, number>;
+  /** Arguments that the tracepoint or function has in all. */
+  nargs: number;
+  /** Record the function's return value (fexit and kretprobe only). */
+  wantReturn: boolean;
+}
+
+/** Most probes in one session: the size of the kernel side's `hits` map. */
+export const MAX_PROBES = 1024;
+
+/** What the kernel side lets through; structurally the TraceFilter of src/capture/types.ts. */
+export interface KernelFilter {
+  src?: string;
+  dst?: string;
+  port?: number;
+  proto?: 'tcp' | 'udp' | 'icmp' | 'icmp6' | 'arp' | number;
+  netns?: number;
+  ifindex?: number[];
+  mark?: { value: number; mask: number };
+  pid?: number;
+}
+
+/** A stretch of the ring, in whole frames; structurally the Batch of src/capture/types.ts. Valid only during the call that hands it over. */
+export interface RingBatch {
+  u8: Uint8Array;
+  u32: Uint32Array;
+  /** Byte offsets of the first frame and of the end; multiples of 8. */
+  start: number;
+  end: number;
+}
+
+/** An argument or parameter as BTF tells it. */
+export interface BtfArgument {
+  name: string;
+  /** Name of the struct, union or enum; else the C base type (`int`, `void`, `unsigned int`). */
+  type: string;
+  pointer: boolean;
+}
+
+export interface TraceOptions {
+  requests: AttachRequest[];
+  filter: KernelFilter;
+  /** Size of the ring, bytes; rounded up to a power of two. */
+  ringBytes: number;
+  /** Threads whose waits for a CPU are reported. */
+  watchTids?: number[];
+  /** Also watch each thread that copies out a matching packet. */
+  autoWatch?: boolean;
+  /** Compiled object; the package's own when absent. */
+  objectFile?: string;
+  /** Called after each probe: attaching dozens of functions takes seconds on some kernels. */
+  onProgress?: (done: number, of: number) => void;
+}
+
+export interface AttachedProbe {
+  index: number;
+  backend: AttachBackend;
+  target: string;
+}
+
+export interface FailedProbe {
+  index: number;
+  /** One plain sentence. */
+  why: string;
+}
+
+/** Where the ring is, so that a Worker of this process can map it. */
+export interface RingSource {
+  fd: number;
+  /** Bytes, as the kernel rounded it. */
+  size: number;
+}
+
+/** Counted by the kernel side since the session began. */
+export interface TraceCounters {
+  ringFull: number;
+  pathsForgotten: number;
+  parseFailures: number;
+  missedReturns: number;
+}
+
+/** Programs in the kernel. Everything is tied to this process' file descriptors: when it dies, however, nothing is left. */
+export interface TraceSession {
+  attached: AttachedProbe[];
+  failed: FailedProbe[];
+  ring: RingSource;
+  counters(): TraceCounters;
+  /** Events emitted (or lost to a full ring) by probe index. */
+  hits(): Map<number, number>;
+  /** Watch more threads. */
+  watch(tids: readonly number[]): void;
+  /** Detaches; the ring stays readable until `release`. Safe to call twice. */
+  detach(): void;
+  /** Detaches and gives everything back. Safe to call twice. */
+  close(): void;
+}
+
+/** Whether one ability of this kernel can be used by this process; `why` when not, and the command that cures it where there is one. */
+export interface Ability {
+  ok: boolean;
+  why?: string;
+  cure?: string;
+}
+
+/** What this kernel lets this process do: tried, not derived from its version. */
+export interface KernelSupport {
+  release: string;
+  arch: string;
+  btf: Ability;
+  ringBuffer: Ability;
+  rawTracepoint: Ability;
+  tracepoint: Ability;
+  kprobe: Ability;
+  kretprobe: Ability;
+  kprobeMulti: Ability;
+  fentry: Ability;
+  dropReasons: Ability;
+}
