@@ -5,11 +5,7 @@ export type Level = 'info' | 'warn' | 'error';
 
 /** A condition in json-rules-engine's language. A loaded rule has no `macro` left. */
 export type Condition =
-  | { all: Condition[] }
-  | { any: Condition[] }
-  | { not: Condition }
-  | { macro: string }
-  | Comparison;
+  { all: Condition[] } | { any: Condition[] } | { not: Condition } | { macro: string } | Comparison;
 
 /** One comparison: the fact's value (at `path`, `$.a.b`) against a constant, or against another fact: `value: { fact }`. */
 export interface Comparison {
