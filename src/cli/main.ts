@@ -1,0 +1,88 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { EXIT, VdiagError, formatProblem } from '../base/errors.js';
+import { packagePath } from '../base/package-root.js';
+import { completionCommand } from './commands/completion.js';
+import { doctorCommand } from './commands/doctor.js';
+import { kbCommand } from './commands/kb.js';
+import { labCommand } from './commands/lab.js';
+import { probesCommand } from './commands/probes.js';
+import { rulesCommand } from './commands/rules.js';
+import { runCommand } from './commands/run.js';
+import { scenariosCommand } from './commands/scenarios.js';
+
+const { version } = JSON.parse(readFileSync(packagePath('package.json'), 'utf8')) as { version: string };
+
+/** The whole command line. */
+export function buildProgram(): Command {
+  const program = new Command('vdiag')
+    .description('Says why network traffic on this host is slow, lost or refused, and what to do about it.')
+    .version(version)
+    .option('--verbose', 'more on stderr: what is attached, what is read, stack traces of errors', false)
+    .showHelpAfterError('(vdiag --help, or vdiag COMMAND --help, shows what is expected)')
+    .configureHelp({ sortSubcommands: false, showGlobalOptions: true })
+    .addHelpText(
+      'after',
+      `
+Examples:
+  vdiag run --scenario vm-to-vm-latency                             which VMs are slow, and why
+  vdiag run --scenario vm-to-vm-latency --src 10.0.0.5 --dst 10.0.0.6
+  vdiag run --scenario packet-drop --duration 60s --record drops.vdiag
+  vdiag run --replay drops.vdiag --format json
+  vdiag doctor                                                      what this host allows
+  vdiag kb show netfilter/chain-drop
+
+Exit status of run: 0 nothing found at or above --fail-on, 1 something found, 2 wrong use, 3 could not run.`,
+    );
+  program.addCommand(runCommand(version));
+  program.addCommand(doctorCommand(version));
+  program.addCommand(rulesCommand());
+  program.addCommand(probesCommand());
+  program.addCommand(scenariosCommand());
+  program.addCommand(kbCommand());
+  program.addCommand(labCommand());
+  program.addCommand(completionCommand(() => program));
+  const strict = (command: Command): void => {
+    command.exitOverride().showSuggestionAfterError(true).allowExcessArguments(false);
+    command.commands.forEach((child) => strict(child as Command));
+  };
+  strict(program);
+  return program;
+}
+
+async function main(): Promise<void> {
+  const program = buildProgram();
+  try {
+    await program.parseAsync();
+  } catch (error) {
+    process.exitCode = report(error, program);
+  }
+}
+
+/** Prints what went wrong on stderr, once, and says with which status to end. */
+function report(error: unknown, program: Command): number {
+  if (error instanceof CommanderError) {
+    // Commander has printed its own message; help and version are no errors.
+    return error.exitCode === 0 ? EXIT.clean : EXIT.usage;
+  }
+  const verbose = program.opts<{ verbose: boolean }>().verbose;
+  if (error instanceof VdiagError) {
+    for (const problem of error.problems) process.stderr.write(`vdiag: ${formatProblem(problem)}\n`);
+    if (verbose) process.stderr.write(`${error.stack ?? ''}\n${String((error.cause as Error | undefined)?.stack ?? '')}\n`);
+    return error.exitStatus;
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  process.stderr.write(`vdiag: unexpected error: ${message} (--verbose shows where; please report it)\n`);
+  if (verbose && error instanceof Error) process.stderr.write(`${error.stack ?? ''}\n`);
+  return EXIT.cannotRun;
+}
+
+// A reader that goes away (`vdiag … | head`) is no error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(EXIT.clean);
+  throw error;
+});
+
+await main();
+
