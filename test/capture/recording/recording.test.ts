@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process';
 import {
-  existsSync,
-  mkdirSync,
+  closeSync,
+  fstatSync,
   mkdtempSync,
+  openSync,
   readFileSync,
   rmSync,
   statSync,
