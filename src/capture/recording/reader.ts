@@ -1,21 +1,18 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { VdiagError } from '../../base/errors.js';
-import { batchOf, wellFramed } from '../frames.js';
-import type { Batch, CaptureLoss, RunEnd, RunMeta } from '../types.js';
+import type { CaptureLoss, RunEnd, RunMeta } from '../types.js';
+import { ChunkReader } from './chunk-reader.js';
 import { checkedCheckpoint, checkedEnd, checkedMeta, checkedSymbols, damaged } from './contents.js';
+import type { EventStreamHandle } from './event-stream.js';
 import {
   CHUNK,
   CHUNK_HEADER_BYTES,
   type ChunkHeader,
   FILE_HEADER_BYTES,
   MAGIC,
-  MAX_EVENTS_RAW,
   MAX_JSON_TOTAL,
   VERSION,
-  decodeChunkHeader,
   encodeFileHeader,
-  payloadIsIntact,
-  unpack,
 } from './format.js';
 
 /** What a JSON chunk costs in memory beside its text: bounds a file of millions of tiny ones. */
@@ -27,10 +24,8 @@ const JSON_CHUNK_COST = 256;
  * the chunk before.
  */
 export class Recording {
-  readonly #fd: number;
+  readonly #chunks: ChunkReader;
   readonly #json = new Map<string, unknown[]>();
-  readonly #headerBytes = Buffer.alloc(CHUNK_HEADER_BYTES);
-  #payload = Buffer.alloc(MAX_EVENTS_RAW);
   #jsonBytes = 0;
   /** File offset behind the last intact chunk. */
   #intactEnd = FILE_HEADER_BYTES;
@@ -45,7 +40,7 @@ export class Recording {
 
   private constructor(path: string, fd: number) {
     this.path = path;
-    this.#fd = fd;
+    this.#chunks = new ChunkReader(fd);
     const size = fstatSync(fd).size;
     this.#checkFileHeader();
     this.eventBytes = this.#readIndex(size);
@@ -101,27 +96,9 @@ export class Recording {
     return this.json(CHUNK.end).length > 0;
   }
 
-  /**
-   * The events, one batch a chunk. A batch is valid until the next is asked for.
-   * @throws VdiagError (status 2) for a chunk that has a right checksum and yet is no events chunk of vdiag's.
-   */
-  *batches(): Generator<Batch, void, undefined> {
-    const bytes = new Uint8Array(MAX_EVENTS_RAW);
-    const batch = batchOf(bytes);
-    let at = FILE_HEADER_BYTES;
-    while (at < this.#intactEnd) {
-      const header = this.#readChunk(at, this.#intactEnd);
-      if (!header) throw damaged(this.path, `it changed while it was read (offset ${at})`);
-      if (header.name === CHUNK.events) {
-        const raw = unpack(header, this.#payload.subarray(0, header.storedBytes));
-        if (!raw) throw damaged(this.path, `the chunk at offset ${at} does not unpack`);
-        bytes.set(raw);
-        batch.end = raw.byteLength;
-        if (!wellFramed(batch)) throw damaged(this.path, `the events at offset ${at} are not framed as events`);
-        yield batch;
-      }
-      at += CHUNK_HEADER_BYTES + header.storedBytes;
-    }
+  /** The events, for {@link eventBatches} in this or another thread. */
+  get events(): EventStreamHandle {
+    return { fd: this.#chunks.fd, path: this.path, end: this.#intactEnd };
   }
 
   /**
@@ -147,12 +124,12 @@ export class Recording {
   }
 
   close(): void {
-    closeSync(this.#fd);
+    closeSync(this.#chunks.fd);
   }
 
   #checkFileHeader(): void {
     const header = Buffer.alloc(FILE_HEADER_BYTES);
-    const read = readSync(this.#fd, header, 0, FILE_HEADER_BYTES, 0);
+    const read = readSync(this.#chunks.fd, header, 0, FILE_HEADER_BYTES, 0);
     if (read < FILE_HEADER_BYTES || !header.subarray(0, MAGIC.length).equals(MAGIC)) {
       throw new VdiagError(
         { message: `${this.path} is not a vdiag recording`, expected: 'a file written by vdiag run --record' },
@@ -172,7 +149,7 @@ export class Recording {
     let eventBytes = 0;
     while (!this.complete) {
       const at = this.#intactEnd;
-      const header = this.#readChunk(at, size);
+      const header = this.#chunks.read(at, size);
       // The head comes first: chunks before it mean that this is not what it says it is.
       if (!header || (at === FILE_HEADER_BYTES) !== (header.name === CHUNK.meta)) break;
       if (header.name === CHUNK.events) eventBytes += header.rawBytes;
@@ -182,28 +159,11 @@ export class Recording {
     return eventBytes;
   }
 
-  /** Reads the chunk at an offset into the payload buffer; undefined unless it lies whole and intact before `limit`. */
-  #readChunk(at: number, limit: number): ChunkHeader | undefined {
-    if (limit - at < CHUNK_HEADER_BYTES) return undefined;
-    if (readSync(this.#fd, this.#headerBytes, 0, CHUNK_HEADER_BYTES, at) < CHUNK_HEADER_BYTES) return undefined;
-    const header = decodeChunkHeader(this.#headerBytes);
-    if (!header || header.storedBytes > limit - at - CHUNK_HEADER_BYTES) return undefined;
-    if (this.#payload.byteLength < header.storedBytes) this.#payload = Buffer.alloc(header.storedBytes);
-    const payload = this.#payload.subarray(0, header.storedBytes);
-    let read = 0;
-    while (read < payload.byteLength) {
-      const part = readSync(this.#fd, payload, read, payload.byteLength - read, at + CHUNK_HEADER_BYTES + read);
-      if (part === 0) return undefined;
-      read += part;
-    }
-    return payloadIsIntact(this.#headerBytes, header, payload) ? header : undefined;
-  }
-
   #keepJson(header: ChunkHeader, at: number): void {
     this.#jsonBytes += header.rawBytes + JSON_CHUNK_COST;
     if (this.#jsonBytes > MAX_JSON_TOTAL)
       throw damaged(this.path, `it holds more than ${MAX_JSON_TOTAL} bytes of evidence`);
-    const raw = unpack(header, this.#payload.subarray(0, header.storedBytes));
+    const raw = this.#chunks.unpack(header);
     if (!raw) throw damaged(this.path, `the chunk "${header.name}" at offset ${at} does not unpack`);
     let value: unknown;
     try {

@@ -6,6 +6,7 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { VdiagError } from '../../../src/base/errors.js';
 import { EventRecorder } from '../../../src/capture/recording/event-recorder.js';
+import { eventBatches } from '../../../src/capture/recording/event-stream.js';
 import { encodeChunk, encodeFileHeader } from '../../../src/capture/recording/format.js';
 import { Recording } from '../../../src/capture/recording/reader.js';
 import { RecordingWriter } from '../../../src/capture/recording/writer.js';
@@ -24,7 +25,7 @@ function replay(
     return undefined;
   }
   try {
-    const records = recordsIn(recording.batches());
+    const records = recordsIn(eventBatches(recording.events));
     const { cutBytes: cut, complete } = recording;
     return { records, evidence: recording.json('evidence'), cut, complete, reason: recording.end(0).reason };
   } finally {

@@ -16,6 +16,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { VdiagError } from '../../../src/base/errors.js';
 import { EventRecorder } from '../../../src/capture/recording/event-recorder.js';
+import { eventBatches } from '../../../src/capture/recording/event-stream.js';
 import { encodeChunk, encodeFileHeader } from '../../../src/capture/recording/format.js';
 import { Recording } from '../../../src/capture/recording/reader.js';
 import { RecordingWriter, type RecordingOptions } from '../../../src/capture/recording/writer.js';
@@ -60,7 +61,7 @@ describe('a recording', () => {
     write();
     const recording = Recording.open(file);
     expect(recording.meta).to.deep.equal(sampleMeta());
-    expect(recordsIn(recording.batches())).to.deep.equal(records);
+    expect(recordsIn(eventBatches(recording.events))).to.deep.equal(records);
     expect(recording.json('evidence')).to.deep.equal([
       { key: 'before', text: '1' },
       { key: 'after', text: '2' },
@@ -76,7 +77,7 @@ describe('a recording', () => {
   it('can be read twice over', () => {
     write();
     const recording = Recording.open(file);
-    expect(recordsIn(recording.batches())).to.deep.equal(recordsIn(recording.batches()));
+    expect(recordsIn(eventBatches(recording.events))).to.deep.equal(recordsIn(eventBatches(recording.events)));
     recording.close();
   });
 
@@ -87,7 +88,7 @@ describe('a recording', () => {
     events.flush();
     writer.end(sampleEnd());
     const recording = Recording.open(file);
-    expect(recordsIn(recording.batches())).to.deep.equal([records[1], records[2], records[4]]);
+    expect(recordsIn(eventBatches(recording.events))).to.deep.equal([records[1], records[2], records[4]]);
     recording.close();
   });
 
@@ -99,10 +100,10 @@ describe('a recording', () => {
     events.flush();
     writer.end(sampleEnd());
     const recording = Recording.open(file);
-    const sizes = Array.from(recording.batches(), (batch) => batch.end - batch.start);
+    const sizes = Array.from(eventBatches(recording.events), (batch) => batch.end - batch.start);
     expect(sizes).to.have.lengthOf(4);
     expect(Math.max(...sizes)).to.be.at.most(1 << 20);
-    expect(recordsIn(recording.batches())).to.deep.equal(many);
+    expect(recordsIn(eventBatches(recording.events))).to.deep.equal(many);
     expect(recording.eventBytes).to.equal(30_000 * 120);
     expect(statSync(file).size).to.be.below(recording.eventBytes / 5);
     recording.close();
@@ -154,7 +155,7 @@ describe('a recording', () => {
     writer.writeJson('evidence', 'after');
     writer.end(sampleEnd());
     const recording = Recording.open(file);
-    const kept = recordsIn(recording.batches());
+    const kept = recordsIn(eventBatches(recording.events));
     expect(kept.length).to.be.within(1, 5);
     expect(kept).to.deep.equal(Array.from({ length: kept.length }, (_, i) => noise(i)));
     expect(recording.json('evidence')).to.deep.equal(['after']);
@@ -181,7 +182,7 @@ describe('a recording', () => {
     });
     expect(said).to.match(/could not be written on/);
     const recording = Recording.open(file);
-    expect(recordsIn(recording.batches()).length).to.be.within(1, 39);
+    expect(recordsIn(eventBatches(recording.events)).length).to.be.within(1, 39);
     expect(recording.complete).to.equal(false);
     recording.close();
   });
@@ -247,7 +248,7 @@ describe('a recording', () => {
 
     forged(meta, encodeChunk('events', Buffer.from([200, 0, 0, 0, 0, 0, 0, 0])));
     const recording = Recording.open(file);
-    expect(() => recordsIn(recording.batches())).to.throw(VdiagError, /not framed as events/);
+    expect(() => recordsIn(eventBatches(recording.events))).to.throw(VdiagError, /not framed as events/);
     recording.close();
   });
 
@@ -274,7 +275,7 @@ describe('a recording', () => {
     write();
     const recording = Recording.open(file);
     truncateSync(file, 100);
-    expect(() => recordsIn(recording.batches())).to.throw(VdiagError, /changed while it was read/);
+    expect(() => recordsIn(eventBatches(recording.events))).to.throw(VdiagError, /changed while it was read/);
     recording.close();
   });
 
