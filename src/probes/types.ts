@@ -62,8 +62,13 @@ export interface ProbePoint {
   wantReturn?: boolean;
   /** What the generic numbers a, b, c, d and aux of the record are called for rules. */
   fields?: Partial<Record<'a' | 'b' | 'c' | 'd' | 'aux' | 'ret', string>>;
-  /** What a report says cannot be seen without it. */
+  /**
+   * What a report cannot show without it: a phrase that follows "not seen: ", shared by points that show the same thing
+   * (the coverage section names it once).
+   */
   hides: string;
+  /** The same in Chinese. */
+  hidesZh: string;
   /** Kernels it was seen on, e.g. `4.19+`, `6.1+`. */
   kernels?: string;
 }
