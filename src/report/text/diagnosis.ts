@@ -34,11 +34,11 @@ export function diagnosisBlock(
   for (const remedy of remedies) {
     labelled(words.do, [
       ...wrap(`${printable(remedy.effect)} (${words.risk}: ${words.risks[remedy.risk]})`, inner - 2),
-      ...command(remedy.do),
+      ...commandLines(remedy.do).map((line) => `  ${line}`),
     ]);
     if (remedy.persist) labelled(words.keep, wrap(printable(remedy.persist), inner - 2));
-    if (remedy.verify) labelled(words.check, command(remedy.verify));
-    if (remedy.undo) labelled(words.undo, command(remedy.undo));
+    if (remedy.verify) labelled(words.check, commandLines(remedy.verify));
+    if (remedy.undo) labelled(words.undo, commandLines(remedy.undo));
   }
   labelled(words.read, [`vdiag kb show ${diagnosis.article}`]);
   return lines;
@@ -61,8 +61,6 @@ function whyLines(text: string, source: string, width: number, colours: Colours)
 }
 
 /** Commands are never wrapped: they are copied. */
-function command(text: string): string[] {
-  return printable(text, { multiline: true })
-    .split('\n')
-    .map((line) => `  ${line}`);
+function commandLines(text: string): string[] {
+  return printable(text, { multiline: true }).trimEnd().split('\n');
 }

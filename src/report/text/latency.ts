@@ -12,10 +12,10 @@ export function latencyTable(pair: PairStats, words: Words, colours: Colours, zh
   const segments = pair.segments.filter((segment) => segment.latency.count > 0 || segment.lost > 0);
   if (segments.length === 0) return [];
   const labelWidth = Math.min(Math.max(30, width - 5 * COLUMN - 18), 56);
-  const row = (label: string, cells: string[], note = '') =>
-    `  ${pad(label, labelWidth)}${cells.map((cell) => pad(cell, COLUMN, 'right')).join('')}${note && `   ${note}`}`.trimEnd();
+  const row = (label: string, cells: string[], note = '', indent = '') =>
+    `${pad(indent + label, labelWidth + 2)}${cells.map((cell) => pad(cell, COLUMN, 'right')).join('')}${note && `   ${note}`}`.trimEnd();
   const lines = [
-    colours.bold(row(words.latency, ['p50', 'p99', 'max', pair.roundTrips.count > 0 ? words.share : ''], '').slice(2)),
+    colours.bold(row(words.latency, ['p50', 'p99', 'max', pair.roundTrips.count > 0 ? words.share : ''])),
   ];
   const dominant = segments.reduce<SegmentStats | undefined>(
     (x, y) => (y.share > (x?.share ?? 0.3) ? y : x),
@@ -35,7 +35,7 @@ export function latencyTable(pair: PairStats, words: Words, colours: Colours, zh
       const share = pair.roundTrips.count > 0 ? `${Math.round(segment.share * 100)}%` : '';
       const cells =
         latency.count > 0 ? [ms(latency.p50), ms(latency.p99), ms(latency.max), share] : ['-', '-', '-', ''];
-      const line = row(zh ? segment.labelZh : segment.label, cells, notes.join('  '));
+      const line = row(zh ? segment.labelZh : segment.label, cells, notes.join('  '), '  ');
       lines.push(overBudget(segment) || segment.lost > 0 ? colours.warn(line) : line);
     }
   };
@@ -43,16 +43,16 @@ export function latencyTable(pair: PairStats, words: Words, colours: Colours, zh
   if (pair.turnaround.count > 0) {
     const { p50, p99, max, mean } = pair.turnaround;
     const share = pair.roundTrips.mean > 0 ? `${Math.round((mean / pair.roundTrips.mean) * 100)}%` : '';
-    lines.push(row(`${pair.b} ${words.turnaround}`, [ms(p50), ms(p99), ms(max), share]).slice(2));
+    lines.push(row(`${pair.b} ${words.turnaround}`, [ms(p50), ms(p99), ms(max), share]);
   }
   direction('reverse', `${pair.b} → ${pair.a}`);
   if (pair.roundTrips.count > 0) {
     const { mean, p50, p99, max } = pair.roundTrips;
     const seen =
       segments.reduce((sum, segment) => sum + segment.share, 0) + (mean > 0 ? pair.turnaround.mean / mean : 0);
-    lines.push(row(words.roundTrips, [ms(p50), ms(p99), ms(max), '100%']).slice(2));
+    lines.push(row(words.roundTrip, [ms(p50), ms(p99), ms(max), '100%']);
     if (1 - seen >= 0.01)
-      lines.push(row(words.notAccounted, ['', '', '', `${Math.round((1 - seen) * 100)}%`]).slice(2));
+      lines.push(row(words.notAccounted, ['', '', '', `${Math.round((1 - seen) * 100)}%`]);
   }
   return lines;
 }

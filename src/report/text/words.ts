@@ -22,6 +22,8 @@ export interface Words {
   risks: Record<'none' | 'low' | 'medium' | 'high', string>;
   packets: string;
   roundTrips: string;
+  /** A row of the table: the whole way there and back. */
+  roundTrip: string;
   latency: string;
   share: string;
   budget: string;
@@ -67,6 +69,7 @@ const en: Words = {
   risks: { none: 'none', low: 'low', medium: 'medium', high: 'high' },
   packets: 'packets',
   roundTrips: 'round trips',
+  roundTrip: 'round trip',
   latency: 'Latency by segment',
   share: 'share',
   budget: 'budget',
@@ -119,6 +122,7 @@ const zh: Words = {
   risks: { none: '无', low: '低', medium: '中', high: '高' },
   packets: '个报文',
   roundTrips: '次往返',
+  roundTrip: '往返合计',
   latency: '分段时延',
   share: '占比',
   budget: '预算',
