@@ -14,9 +14,7 @@ export function latencyTable(pair: PairStats, words: Words, colours: Colours, zh
   const labelWidth = Math.min(Math.max(30, width - 5 * COLUMN - 18), 56);
   const row = (label: string, cells: string[], note = '', indent = '') =>
     `${pad(indent + label, labelWidth + 2)}${cells.map((cell) => pad(cell, COLUMN, 'right')).join('')}${note && `   ${note}`}`.trimEnd();
-  const lines = [
-    colours.bold(row(words.latency, ['p50', 'p99', 'max', pair.roundTrips.count > 0 ? words.share : ''])),
-  ];
+  const lines = [colours.bold(row(words.latency, ['p50', 'p99', 'max', pair.roundTrips.count > 0 ? words.share : '']))];
   const dominant = segments.reduce<SegmentStats | undefined>(
     (x, y) => (y.share > (x?.share ?? 0.3) ? y : x),
     undefined,
@@ -43,16 +41,15 @@ export function latencyTable(pair: PairStats, words: Words, colours: Colours, zh
   if (pair.turnaround.count > 0) {
     const { p50, p99, max, mean } = pair.turnaround;
     const share = pair.roundTrips.mean > 0 ? `${Math.round((mean / pair.roundTrips.mean) * 100)}%` : '';
-    lines.push(row(`${pair.b} ${words.turnaround}`, [ms(p50), ms(p99), ms(max), share]);
+    lines.push(row(`${pair.b} ${words.turnaround}`, [ms(p50), ms(p99), ms(max), share]));
   }
   direction('reverse', `${pair.b} → ${pair.a}`);
   if (pair.roundTrips.count > 0) {
     const { mean, p50, p99, max } = pair.roundTrips;
     const seen =
       segments.reduce((sum, segment) => sum + segment.share, 0) + (mean > 0 ? pair.turnaround.mean / mean : 0);
-    lines.push(row(words.roundTrip, [ms(p50), ms(p99), ms(max), '100%']);
-    if (1 - seen >= 0.01)
-      lines.push(row(words.notAccounted, ['', '', '', `${Math.round((1 - seen) * 100)}%`]);
+    lines.push(row(words.roundTrip, [ms(p50), ms(p99), ms(max), '100%']));
+    if (1 - seen >= 0.01) lines.push(row(words.notAccounted, ['', '', '', `${Math.round((1 - seen) * 100)}%`]));
   }
   return lines;
 }
