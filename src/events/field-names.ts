@@ -18,7 +18,10 @@ export const FIELD_SPECS = {
   'event.kind': { type: 'string', describe: 'hop, packet, verdict, socket, sched' },
   'event.ret': { type: 'number', describe: "return value, drop reason number or the tracepoint's result" },
   'event.errno': { type: 'string', describe: 'name of a negative return value: ENOBUFS, EHOSTUNREACH …' },
-  'event.verdict': { type: 'string', describe: 'netfilter verdict: NF_DROP, NF_ACCEPT, NF_STOLEN, NF_QUEUE, NF_REPEAT' },
+  'event.verdict': {
+    type: 'string',
+    describe: 'netfilter verdict: NF_DROP, NF_ACCEPT, NF_STOLEN, NF_QUEUE, NF_REPEAT',
+  },
   'event.reason': { type: 'string', describe: "drop reason by this kernel's name: NO_SOCKET, NETFILTER_DROP …" },
   'event.location': { type: 'string', describe: 'where it was dropped: symbol+offset [module]' },
   'event.function': { type: 'string', describe: 'function it was dropped in, without offset and module' },
@@ -76,7 +79,10 @@ export const FIELD_SPECS = {
   'path.lastRole': { type: 'string', describe: 'role of its previous event' },
   'path.lastDevice': { type: 'string', describe: 'device of its previous event' },
   'socket.src': { type: 'string', describe: "socket events: the socket's own address" },
-  'socket.dst': { type: 'string', describe: "socket events: the peer's address; neighbour events: the address asked for" },
+  'socket.dst': {
+    type: 'string',
+    describe: "socket events: the peer's address; neighbour events: the address asked for",
+  },
   'socket.sport': { type: 'number', describe: 'own port' },
   'socket.dport': { type: 'number', describe: "peer's port" },
   'socket.protocol': { type: 'string', describe: 'TCP, UDP, …' },
