@@ -22,6 +22,7 @@ const UNKNOWN: ProbePoint = {
   role: 'other',
   program: 'skb',
   hides: '',
+  hidesZh: '',
 };
 
 /** The plan of a run by probe index, in arrays, so that an event looks nothing up by name. */

@@ -8,7 +8,7 @@ export function planOf(points: readonly Short[]): ProbePlan {
     set: 'standard',
     probes: points.map((point, index) => ({
       index,
-      point: { set: 'basic', program: 'skb', hides: `what ${point.name} shows`, ...point },
+      point: { set: 'basic', program: 'skb', hides: `what ${point.name} shows`, hidesZh: point.name, ...point },
       backend: 'raw-tracepoint',
       target: point.name,
       reasons: [],
