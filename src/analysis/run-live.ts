@@ -1,0 +1,85 @@
+import type { TraceSession } from '../bpf/types.js';
+import type { RecordingWriter } from '../capture/recording/writer.js';
+import type { CaptureLoss, RunEnd } from '../capture/types.js';
+import type { ProbePlan } from '../probes/types.js';
+import type { AnalysisProgress } from './job.js';
+import type { PipelineOptions } from './pipeline.js';
+import type { Analysis } from './types.js';
+import { startAnalysis } from './worker-client.js';
+
+/** ms between two checkpoints in a recording. */
+const CHECKPOINT_INTERVAL_MS = 2000;
+
+export interface LiveRunOptions {
+  /** The attached probes; still to be closed by the caller afterwards. */
+  session: TraceSession;
+  pipeline: PipelineOptions;
+  durationMs: number;
+  /** Gets the events, symbols and checkpoints; still to be ended by the caller, once the evidence is in it too. */
+  recording?: RecordingWriter;
+  /** Ends the run before its time (Ctrl-C). What was seen is analysed all the same. */
+  signal?: AbortSignal;
+  onProgress?: (progress: AnalysisProgress) => void;
+}
+
+/**
+ * Lets a trace run for its time, or until it is interrupted: the Worker drains and analyses; then the probes are
+ * detached, what is left in the ring is taken in, and the analysis is finished.
+ */
+export async function runLive(options: LiveRunOptions): Promise<{ analysis: Analysis; end: RunEnd }> {
+  const { session, recording, pipeline } = options;
+  const running = startAnalysis(
+    { source: { kind: 'live', ring: session.ring }, pipeline, recorder: recording?.handle },
+    options.onProgress,
+  );
+  const checkpoints = setInterval(
+    () => recording?.checkpoint(countersOf(session, pipeline.plan)),
+    CHECKPOINT_INTERVAL_MS,
+  );
+  let interrupted: boolean;
+  try {
+    interrupted = await timeOrSignal(options.durationMs, options.signal, running.result);
+  } finally {
+    clearInterval(checkpoints);
+    session.detach();
+    running.stop();
+  }
+  const endedAt = Date.now();
+  const endedMono = Number(process.hrtime.bigint());
+  const analysis = await running.result;
+  const reason = interrupted ? 'interrupted' : 'duration';
+  return { analysis, end: { endedAt, endedMono, ...countersOf(session, pipeline.plan), reason } };
+}
+
+/** Waits for the run's time; true when the signal came first. Rejects if the analysis fails meanwhile. */
+async function timeOrSignal(
+  ms: number,
+  signal: AbortSignal | undefined,
+  analysis: Promise<Analysis>,
+): Promise<boolean> {
+  if (signal?.aborted) return true;
+  let timer: NodeJS.Timeout | undefined;
+  let onAbort: (() => void) | undefined;
+  const over = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), ms);
+    onAbort = () => resolve(true);
+    signal?.addEventListener('abort', onAbort);
+  });
+  try {
+    return await Promise.race([over, analysis.then(() => false)]);
+  } finally {
+    clearTimeout(timer);
+    if (onAbort) signal?.removeEventListener('abort', onAbort);
+  }
+}
+
+/** What the kernel side has counted: losses, and hits by the probes' names. */
+function countersOf(session: TraceSession, plan: ProbePlan): { loss: CaptureLoss; hits: Record<string, number> } {
+  const names = new Map(plan.probes.map(({ index, point }) => [index, point.name]));
+  const hits: Record<string, number> = {};
+  for (const [index, count] of [...session.hits()].sort(([a], [b]) => a - b)) {
+    const name = names.get(index);
+    if (name !== undefined) hits[name] = (hits[name] ?? 0) + count;
+  }
+  return { loss: { ...session.counters(), recordingCut: 0 }, hits };
+}

@@ -1,0 +1,34 @@
+import type { Recording } from '../capture/recording/reader.js';
+import type { RunEnd } from '../capture/types.js';
+import type { AnalysisProgress } from './job.js';
+import type { PipelineOptions } from './pipeline.js';
+import type { Analysis } from './types.js';
+import { startAnalysis } from './worker-client.js';
+
+export interface ReplayRunOptions {
+  /** Still to be closed by the caller afterwards. */
+  recording: Recording;
+  pipeline: PipelineOptions;
+  /** Ends the replay early (Ctrl-C), with what was replayed so far. */
+  signal?: AbortSignal;
+  onProgress?: (progress: AnalysisProgress) => void;
+}
+
+/** Analyses a recording, in a Worker as a live run does. The same recording gives the same analysis. */
+export async function runReplay(options: ReplayRunOptions): Promise<{ analysis: Analysis; end: RunEnd }> {
+  const { recording, pipeline, signal } = options;
+  const running = startAnalysis(
+    { source: { kind: 'replay', events: recording.events, symbols: recording.symbols }, pipeline },
+    options.onProgress,
+  );
+  const stop = (): void => running.stop();
+  if (signal?.aborted) stop();
+  signal?.addEventListener('abort', stop);
+  try {
+    const analysis = await running.result;
+    const end = recording.end(analysis.lastTs);
+    return { analysis, end: signal?.aborted ? { ...end, reason: 'interrupted' } : end };
+  } finally {
+    signal?.removeEventListener('abort', stop);
+  }
+}
