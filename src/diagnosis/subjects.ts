@@ -1,3 +1,4 @@
+import { ms } from '../base/units.js';
 import type { Analysis } from '../analysis/types.js';
 import type { PairStats, SchedStats, SegmentStats } from '../paths/types.js';
 import type { FindingGroup } from '../rules/types.js';
@@ -89,6 +90,8 @@ export function segmentData(segment: SegmentStats, pair: PairStats): Record<stri
     label: segment.label,
     labelZh: segment.labelZh,
     count: latency.count,
+    p50: ms(latency.p50),
+    p99: ms(latency.p99),
     p50Ms: latency.p50,
     p90Ms: latency.p90,
     p99Ms: latency.p99,
