@@ -68,7 +68,7 @@ export interface ProbePoint {
    */
   hides: string;
   /** The same in Chinese. */
-  hidesZh: string;
+  hidesZh?: string;
   /** Kernels it was seen on, e.g. `4.19+`, `6.1+`. */
   kernels?: string;
 }
@@ -84,6 +84,39 @@ export interface PlannedProbe {
   target?: string;
   /** Why a better backend, or any, was not to be had; one plain sentence each. */
   reasons: string[];
+  /** The same, for the coverage section to join and to say in other languages. */
+  causes?: ProbeCause[];
+}
+
+/** What may stand between a probe point and a backend. */
+export type CauseCode =
+  | 'no-raw-tracepoints'
+  | 'no-tracepoints'
+  | 'no-kprobes'
+  | 'no-kretprobes'
+  | 'no-fentry'
+  | 'no-btf'
+  | 'not-asked-for' //     another backend was asked for
+  | 'no-tracepoint' //     the kernel has no tracepoint of that name
+  | 'no-function' //       the kernel has no function of that name
+  | 'module-not-loaded' // it lives in a module that is not loaded, so no packet passes there
+  | 'module-absent' //     it lives in a module that this kernel does not have
+  | 'compiler-changed' //  only a variant made by the compiler is there (.constprop, .isra, .part)
+  | 'not-traceable' //     the function is there and may not be probed
+  | 'ambiguous' //         several functions have the name
+  | 'no-prototype' //      BTF does not tell its arguments
+  | 'prototype-changed' // an argument that the program needs is not there
+  | 'by-reference' //      it takes the packet as struct sk_buff **
+  | 'argument-in-memory' // the argument is not in a register
+  | 'return-lost' //       attached without the return value
+  | 'other-name' //        found under another name
+  | 'attach-refused'; //   the kernel refused it when it was attached
+
+/** One reason of a planned probe, as data. */
+export interface ProbeCause {
+  code: CauseCode;
+  /** The name or the kernel's words that the reason is about. */
+  detail?: string;
 }
 
 /** The plan of a run, as recorded: index → what the point is and how it was attached. */

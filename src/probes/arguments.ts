@@ -1,0 +1,116 @@
+import { type BtfArgument, PROGRAM_ARGS, type ProgramName } from '../bpf/types.js';
+import type { ProbeCause } from './types.js';
+
+/** Where a program finds its arguments in a tracepoint or function. */
+export interface ArgumentPositions {
+  /** 0-based positions by the names of PROGRAM_ARGS. */
+  args: Record<string, number>;
+  /** Arguments in all. */
+  nargs: number;
+  /** What is not as the catalogue says, though the probe works. */
+  notes: ProbeCause[];
+}
+
+/** Arguments that their type tells: everything else (integers, void pointers) has its position in the catalogue. */
+const BY_TYPE: Record<string, { type: string; pointer: boolean; nth?: number }> = {
+  skb: { type: 'sk_buff', pointer: true },
+  sk: { type: 'sock', pointer: true },
+  state: { type: 'nf_hook_state', pointer: true },
+  table: { type: 'xt_table', pointer: true },
+  ebtable: { type: 'ebt_table', pointer: true },
+  pkt: { type: 'nft_pktinfo', pointer: true },
+  chain: { type: 'nft_chain', pointer: true },
+  qdisc: { type: 'Qdisc', pointer: true },
+  neigh: { type: 'neighbour', pointer: true },
+  task: { type: 'task_struct', pointer: true },
+  prev: { type: 'task_struct', pointer: true, nth: 0 },
+  next: { type: 'task_struct', pointer: true, nth: 1 },
+  reason: { type: 'skb_drop_reason', pointer: false },
+};
+
+/** Programs with only optional arguments still need one of these combinations. */
+const NEEDS_ONE_OF: Partial<Record<ProgramName, string[][]>> = {
+  socket: [['sk'], ['skb']],
+  verdict: [['skb'], ['pkt']],
+  sched: [['task'], ['prev', 'next']],
+};
+
+/** Types of arguments by position in a program's record that may be pointers, unlike all other numbers. */
+const POINTER_NUMBERS = new Set(['location', 'priv', 'aux']);
+
+/**
+ * Finds the arguments of a program by their types in BTF. The catalogue's positions (`expected`) serve for what types do
+ * not tell, and only while what types do tell stands where the catalogue has it: a prototype that was changed in one
+ * place may have changed in others, and a wrong number must not pass for data.
+ */
+export function findArguments(
+  program: ProgramName,
+  prototype: readonly BtfArgument[],
+  expected: Readonly<Record<string, number>> = {},
+): ArgumentPositions | { cause: ProbeCause } {
+  const wanted = PROGRAM_ARGS[program].map((name) => ({
+    name: name.replace('?', ''),
+    optional: name.endsWith('?'),
+  }));
+  const args: Record<string, number> = {};
+  const moved: string[] = [];
+  for (const { name } of wanted) {
+    const position = positionByType(name, prototype);
+    if (position === undefined) continue;
+    args[name] = position;
+    if (expected[name] !== undefined && expected[name] !== position) moved.push(name);
+  }
+  const lost: string[] = [];
+  for (const { name } of wanted) {
+    if (args[name] !== undefined || expected[name] === undefined) continue;
+    if (moved.length === 0 && numberAt(name, prototype[expected[name]])) args[name] = expected[name];
+    else lost.push(name);
+  }
+  if (program === 'sched' && args.prev !== undefined && args.next === undefined) delete args.prev;
+  if (args.next !== undefined) delete args.task;
+
+  const missing = wanted.filter(({ name, optional }) => !optional && args[name] === undefined);
+  const choices = NEEDS_ONE_OF[program];
+  if (missing.length > 0 || (choices && !choices.some((names) => names.every((name) => args[name] !== undefined)))) {
+    return { cause: whyMissing(missing[0]?.name ?? choices?.[0][0] ?? 'skb', prototype) };
+  }
+  const notes: ProbeCause[] = [];
+  // iptables before 5.16 has the table as an argument of its own type: then the void pointer is not missed.
+  const missed = lost.filter((name) => name !== 'priv' || (args.table === undefined && args.ebtable === undefined));
+  if (missed.length > 0) {
+    notes.push({ code: 'prototype-changed', detail: `(${describe(prototype)}); ${missed.join(', ')} not recorded` });
+  }
+  return { args, nargs: prototype.length, notes };
+}
+
+function positionByType(name: string, prototype: readonly BtfArgument[]): number | undefined {
+  const sought = BY_TYPE[name];
+  if (!sought) return undefined;
+  const positions = prototype.flatMap((argument, i) =>
+    argument.type === sought.type && argument.pointer === sought.pointer && !isByReference(argument) ? [i] : [],
+  );
+  if (sought.nth !== undefined) return positions[sought.nth];
+  // skb_gro_receive(p, skb): the one that has the name says it best.
+  return positions.find((i) => prototype[i].name === name) ?? positions[0];
+}
+
+/** `struct sk_buff **pskb`: BTF's pointer flag does not count the stars, the kernel's naming does. */
+function isByReference(argument: BtfArgument): boolean {
+  return argument.type === 'sk_buff' && (argument.name === 'pskb' || argument.name === 'skbp');
+}
+
+function numberAt(name: string, argument: BtfArgument | undefined): boolean {
+  if (!argument) return false;
+  if (!argument.pointer) return true;
+  return POINTER_NUMBERS.has(name) && argument.type === 'void';
+}
+
+function whyMissing(name: string, prototype: readonly BtfArgument[]): ProbeCause {
+  const byReference = prototype.find(isByReference);
+  if (name === 'skb' && byReference) return { code: 'by-reference', detail: 'it' };
+  return { code: 'prototype-changed', detail: `(${describe(prototype)}) has no ${BY_TYPE[name]?.type ?? name}` };
+}
+
+function describe(prototype: readonly BtfArgument[]): string {
+  return prototype.map(({ name, type, pointer }) => `${type}${pointer ? ' *' : ' '}${name}`.trim()).join(', ') || 'none';
+}
