@@ -92,6 +92,7 @@ export function segmentData(segment: SegmentStats, pair: PairStats): Record<stri
     count: latency.count,
     p50: ms(latency.p50),
     p99: ms(latency.p99),
+    max: ms(latency.max),
     p50Ms: latency.p50,
     p90Ms: latency.p90,
     p99Ms: latency.p99,

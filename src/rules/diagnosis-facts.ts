@@ -27,6 +27,7 @@ const SEGMENT_MEMBERS: Record<string, FieldSpec> = {
   count: number('packets that were measured'),
   p50: text('median, as a person writes it: `1.90 ms`'),
   p99: text('99th percentile, likewise'),
+  max: text('longest, likewise'),
   p50Ms: ms('median'),
   p90Ms: ms('90th percentile'),
   p99Ms: ms('99th percentile'),
