@@ -24,7 +24,7 @@ export interface DiagnosisInput {
   /** Facts of the run: `seconds`, `kernel`, `tracepointsOnly` … */
   run: Record<string, Json>;
   /** Prefix that runs a command in a network namespace (`ip netns exec x `), empty for vdiag's own. */
-  netnsPrefix(netns: number): string;
+  netnsPrefix(netns: number): Promise<string>;
 }
 
 export interface DiagnosisOutcome {
@@ -53,7 +53,10 @@ export async function diagnose(input: DiagnosisInput): Promise<DiagnosisOutcome>
     (candidate) => !merged.some((other) => other !== candidate && explains(other, candidate)),
   );
   const open = input.analysis.findings.filter((group) => !causes.some((cause) => explainsFinding(cause, group)));
-  const diagnoses = causes.map((cause) => finish(cause, input)).concat(unexplainedDiagnoses(input, open, causes));
+  const diagnoses = [
+    ...(await Promise.all(causes.map((cause) => finish(cause, input)))),
+    ...(await unexplainedDiagnoses(input, open, causes)),
+  ];
   return {
     diagnoses: diagnoses.sort(byWeight),
     findings: open.sort(
@@ -186,14 +189,14 @@ function mergeSame(candidates: Candidate[]): Candidate[] {
   return [...byKey.values()];
 }
 
-function finish(candidate: Candidate, input: DiagnosisInput): Diagnosis {
+async function finish(candidate: Candidate, input: DiagnosisInput): Promise<Diagnosis> {
   const { rule, subject, data, names } = candidate;
   const netns = Number(subject.data.netns ?? 0);
   const values = {
     ...subject.data,
     ...Object.assign({}, ...Object.values(data.evidence as object)),
     ...names,
-    ns: input.netnsPrefix(netns),
+    ns: await input.netnsPrefix(netns),
   };
   const remedies = (language: Language): Remedy[] => {
     const article = input.article(rule.article, language);

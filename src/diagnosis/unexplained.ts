@@ -1,4 +1,5 @@
 import { count, ms } from '../base/units.js';
+import type { PairStats, SegmentStats } from '../paths/types.js';
 import type { FindingGroup } from '../rules/types.js';
 import type { Candidate, DiagnosisInput } from './diagnose.js';
 import { overBudget } from './budget.js';
@@ -9,23 +10,23 @@ import type { Diagnosis } from './types.js';
  * What was seen and has no established cause, said as such: drops by where they were last seen and what freed them,
  * and the slowest segment over its budget. A wrong root cause is worse than this.
  */
-export function unexplainedDiagnoses(
+export async function unexplainedDiagnoses(
   input: DiagnosisInput,
   open: readonly FindingGroup[],
   causes: readonly Candidate[],
-): Diagnosis[] {
-  return [...unexplainedDrops(input, open), ...unexplainedLatency(input, causes)];
+): Promise<Diagnosis[]> {
+  return Promise.all([...unexplainedDrops(input, open), ...unexplainedLatency(input, causes)]);
 }
 
-function unexplainedDrops(input: DiagnosisInput, open: readonly FindingGroup[]): Diagnosis[] {
+function unexplainedDrops(input: DiagnosisInput, open: readonly FindingGroup[]): Promise<Diagnosis>[] {
   return open
     .filter((group) => group.level !== 'info' && group.tags.includes('drop'))
-    .map((group) => {
+    .map(async (group) => {
       const { reason = 'no reason given', location = 'unknown', device } = group.subject;
       const on = device ? ` on ${device}` : '';
       const onZh = device ? `（设备 ${device}）` : '';
       return {
-        ...blank(input, 'drop-not-established', group.article, group.subject),
+        ...(await blank(input, 'drop-not-established', group.article, group.subject)),
         severity: group.level,
         summary: `${count(group.count)} packets dropped${on} at ${location} (${reason}); why is not established`,
         summaryZh: `${count(group.count)} 个报文在 ${location} 被丢弃${onZh}（${reason}），原因未能确定`,
@@ -38,8 +39,8 @@ function unexplainedDrops(input: DiagnosisInput, open: readonly FindingGroup[]):
 }
 
 /** Of each pair, the dominant segment over its budget that no cause accounts for. */
-function unexplainedLatency(input: DiagnosisInput, causes: readonly Candidate[]): Diagnosis[] {
-  return input.analysis.pairs.flatMap((pair) => {
+function unexplainedLatency(input: DiagnosisInput, causes: readonly Candidate[]): Promise<Diagnosis>[] {
+  return input.analysis.pairs.flatMap((pair): Promise<Diagnosis>[] => {
     const explained = causes.some(
       (cause) =>
         (cause.subject.pair?.id === pair.id && cause.subject.segment !== undefined) ||
@@ -47,32 +48,41 @@ function unexplainedLatency(input: DiagnosisInput, causes: readonly Candidate[])
     );
     const slow = pair.segments.filter((segment) => overBudget(segment) && segment.latency.count >= 3);
     if (explained || slow.length === 0) return [];
-    const segment = slow.reduce((x, y) => (y.latency.p99 > x.latency.p99 ? y : x));
-    const subject = { data: { device: segment.device, netns: segment.netns }, pair, segment };
-    const fine = notCauses({ subject }, input.analysis);
     return [
-      {
-        ...blank(input, 'latency-not-established', 'general/latency-not-established', subject.data),
-        severity: 'warn' as const,
-        summary: `${segment.label} takes ${ms(segment.latency.p99)} (p99, budget ${ms(segment.spec.budgetMs ?? 0)}); why is not established`,
-        summaryZh: `${segment.labelZh} 耗时 ${ms(segment.latency.p99)}（p99，预算 ${ms(segment.spec.budgetMs ?? 0)}），原因未能确定`,
-        why: observedLines(subject),
-        notCauses: fine.en,
-        notCausesZh: fine.zh,
-        names: subject.data,
-        paths: input.analysis.paths.filter((path) => path.pair === pair.id).slice(0, 2),
-      },
+      unexplainedSegment(
+        input,
+        pair,
+        slow.reduce((x, y) => (y.latency.p99 > x.latency.p99 ? y : x)),
+      ),
     ];
   });
 }
 
-function blank(
+async function unexplainedSegment(input: DiagnosisInput, pair: PairStats, segment: SegmentStats): Promise<Diagnosis> {
+  const data = { device: segment.device, netns: segment.netns };
+  const subject = { data, pair, segment };
+  const fine = notCauses({ subject }, input.analysis);
+  const [took, budget] = [ms(segment.latency.p99), ms(segment.spec.budgetMs ?? 0)];
+  return {
+    ...(await blank(input, 'latency-not-established', 'general/latency-not-established', data)),
+    severity: 'warn',
+    summary: `${segment.label} takes ${took} (p99, budget ${budget}); why is not established`,
+    summaryZh: `${segment.labelZh} 耗时 ${took}（p99，预算 ${budget}），原因未能确定`,
+    why: observedLines(subject),
+    notCauses: fine.en,
+    notCausesZh: fine.zh,
+    names: data,
+    paths: input.analysis.paths.filter((path) => path.pair === pair.id).slice(0, 2),
+  };
+}
+
+async function blank(
   input: DiagnosisInput,
   id: string,
   article: string,
   data: Record<string, string | number>,
-): Omit<Diagnosis, 'severity' | 'summary' | 'summaryZh'> {
-  const values = { ...data, ns: input.netnsPrefix(Number(data.netns ?? 0)) };
+): Promise<Omit<Diagnosis, 'severity' | 'summary' | 'summaryZh'>> {
+  const values = { ...data, ns: await input.netnsPrefix(Number(data.netns ?? 0)) };
   const remedies = (language: 'en' | 'zh') => {
     const found = input.article(article, language);
     return found ? input.remedies(found, values) : [];

@@ -17,8 +17,18 @@ function collector(name: string, fact: (params: Record<string, unknown>) => Fact
 
 const tbf = collector('qdisc', ({ device }) =>
   device === 'tap1'
-    ? { known: true, value: { kind: 'tbf', shaping: true, rate: '700kbit' }, source: 'tc -s qdisc', text: 'tbf on tap1' }
-    : { known: true, value: { kind: 'noqueue', shaping: false }, source: 'tc -s qdisc', text: `noqueue on ${String(device)}` },
+    ? {
+        known: true,
+        value: { kind: 'tbf', shaping: true, rate: '700kbit' },
+        source: 'tc -s qdisc',
+        text: 'tbf on tap1',
+      }
+    : {
+        known: true,
+        value: { kind: 'noqueue', shaping: false, rate: '' },
+        source: 'tc -s qdisc',
+        text: `noqueue on ${String(device)}`,
+      },
 );
 
 const shaping: DiagnosisRule = {
@@ -27,7 +37,15 @@ const shaping: DiagnosisRule = {
   suspect: { segments: ['qdisc'] },
   when: { all: [{ fact: 'subject', path: '$.overBudget', operator: 'equal', value: true }] },
   proof: {
-    all: [{ fact: 'evidence.qdisc', params: { device: '{{subject.device}}' }, path: '$.shaping', operator: 'equal', value: true }],
+    all: [
+      {
+        fact: 'evidence.qdisc',
+        params: { device: '{{subject.device}}' },
+        path: '$.shaping',
+        operator: 'equal',
+        value: true,
+      },
+    ],
   },
   summary: '{{subject.device}} is limited to {{evidence.qdisc.rate}}',
   summaryZh: '{{subject.device}} 被限速到 {{evidence.qdisc.rate}}',
@@ -46,7 +64,7 @@ function ask(of: Analysis, rules: DiagnosisRule[], collectors: EvidenceCollector
     article: () => undefined,
     remedies: () => [],
     run: { seconds: 10 },
-    netnsPrefix: () => '',
+    netnsPrefix: async () => '',
   });
 }
 
@@ -98,7 +116,9 @@ describe('diagnose', () => {
       subject: {},
       flows: [{ flow: 'TCP 10.9.9.1:1 → 10.9.9.2:2', count: 1 }],
     });
-    const { diagnoses, findings } = await ask(analysis({ pairs: [slow], findings: [retransmit, elsewhere] }), [shaping]);
+    const { diagnoses, findings } = await ask(analysis({ pairs: [slow], findings: [retransmit, elsewhere] }), [
+      shaping,
+    ]);
     expect(diagnoses.map(({ id }) => id)).to.deep.equal(['qdisc-shaping-delay']);
     expect(diagnoses[0].findings).to.deep.equal([retransmit]);
     expect(findings).to.deep.equal([elsewhere]);
@@ -124,7 +144,9 @@ describe('diagnose', () => {
   });
 
   it('says of an unexplained drop where it was seen, without inventing a cause', async () => {
-    const drop = finding('lifecycle.not-specified', { subject: { device: 'tap1', reason: 'NOT_SPECIFIED', location: 'ip_rcv+0x10' } });
+    const drop = finding('lifecycle.not-specified', {
+      subject: { device: 'tap1', reason: 'NOT_SPECIFIED', location: 'ip_rcv+0x10' },
+    });
     const { diagnoses } = await ask(analysis({ findings: [drop] }), [shaping]);
     expect(diagnoses[0]).to.include({
       id: 'drop-not-established',
