@@ -146,8 +146,8 @@ function priorityOf(fact: string): number {
   return fact.startsWith('evidence.') ? PRIORITY.evidence : PRIORITY.observed;
 }
 
-/** The comparisons of a condition in the order in which they stand; their index is their name in the engine. */
-function comparisonsOf(condition: Condition): Comparison[] {
+/** The comparisons of a resolved condition in the order in which they stand; their index is their name in the engine. */
+export function comparisonsOf(condition: Condition): Comparison[] {
   if ('all' in condition) return condition.all.flatMap(comparisonsOf);
   if ('any' in condition) return condition.any.flatMap(comparisonsOf);
   if ('not' in condition) return comparisonsOf(condition.not);
