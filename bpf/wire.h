@@ -84,7 +84,7 @@ struct vd_headers {
 struct vd_packet {
 	struct vd_hop hop;
 	struct vd_headers outer; /* what the skb's network header shows */
-	struct vd_headers inner; /* inside a tunnel; version 0: none */
+	struct vd_headers inner; /* inside a tunnel (tunnel != 0), or quoted by an ICMP error (tunnel 0); version 0: none */
 	__u16 gso_size;
 	__u16 gso_segs;
 	__u8 ip_summed;
@@ -95,8 +95,9 @@ struct vd_packet {
 	__u32 pad;
 };
 
+/* A packet that is first seen by a netfilter probe comes as a vd_packet of that probe, then as its vd_verdict. */
 struct vd_verdict {
-	struct vd_hop hop; /* ret: NF_DROP 0, NF_ACCEPT 1, NF_STOLEN 2, NF_QUEUE 3, NF_REPEAT 4 (low byte) */
+	struct vd_hop hop; /* ret: NF_DROP 0, NF_ACCEPT 1, NF_STOLEN 2, NF_QUEUE 3, NF_REPEAT 4 (also for nf_hook_slow) */
 	__u8 hook;         /* NF_INET_* of the address family */
 	__u8 pf;           /* NFPROTO_* */
 	__u16 pad;
@@ -125,6 +126,14 @@ struct vd_sched {
 	struct vd_hop hop; /* tid/pid: the thread that got the CPU; a: it was preempted (1) or woken (0) */
 	__u64 wait;        /* ns from runnable to running */
 	char comm[16];
+};
+
+union vd_record {
+	struct vd_hop hop;
+	struct vd_packet packet;
+	struct vd_verdict verdict;
+	struct vd_socket socket;
+	struct vd_sched sched;
 };
 
 #endif

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Records into the ring. Nobody is woken: user space reads on a timer, because wakeups slow the traffic that is watched. */
+#ifndef VDIAG_EMIT_H
+#define VDIAG_EMIT_H
+
+#include "track.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 8 << 20);
+} events SEC(".maps");
+
+static __always_inline void *vd_reserve(__u32 probe, __u64 size)
+{
+	void *record = bpf_ringbuf_reserve(&events, size, 0);
+
+	vd_count_hit(probe);
+	if (!record)
+		vd_count_loss(VD_LOSS_RING_FULL);
+	return record;
+}
+
+static __always_inline void vd_submit(void *record)
+{
+	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+}
+
+static __always_inline void vd_fill_hop(struct vd_hop *hop, const struct vd_hit *hit, __u16 kind)
+{
+	const struct sk_buff *skb = (const struct sk_buff *)hit->skb;
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
+
+	hop->ts = bpf_ktime_get_ns();
+	hop->path = hit->path;
+	hop->skb = hit->skb;
+	hop->aux = hit->aux;
+	hop->ret = hit->ret;
+	hop->probe = hit->probe;
+	hop->kind = kind;
+	hop->flags = hit->flags;
+	hop->cpu = bpf_get_smp_processor_id();
+	hop->pid = pid_tgid >> 32;
+	hop->tid = pid_tgid;
+	hop->len = 0;
+	hop->queue = 0;
+	if (kind == VD_KIND_HOP || kind == VD_KIND_PACKET || kind == VD_KIND_VERDICT) {
+		hop->len = BPF_CORE_READ(skb, len);
+		hop->queue = BPF_CORE_READ(skb, queue_mapping);
+	}
+	hop->ifindex = hit->ifindex;
+	hop->netns = hit->netns;
+	hop->mark = hit->mark;
+	hop->a = hit->a;
+	hop->b = hit->b;
+	hop->c = hit->c;
+	hop->d = hit->d;
+	__builtin_memset(hop->dev, 0, sizeof(hop->dev));
+	if (hit->device)
+		bpf_probe_read_kernel_str(hop->dev, sizeof(hop->dev), &hit->device->name);
+}
+
+static __always_inline void vd_emit_hop(const struct vd_hit *hit)
+{
+	struct vd_hop *hop = vd_reserve(hit->probe, sizeof(*hop));
+
+	if (!hop)
+		return;
+	vd_fill_hop(hop, hit, VD_KIND_HOP);
+	vd_submit(hop);
+}
+
+/* VLAN id of the skb: of its accelerated tag, else of one in the data. */
+static __always_inline __u16 vd_vlan(const struct sk_buff *skb, const struct vd_walk *walk)
+{
+	const struct sk_buff___vlan_all *with_all = (const void *)skb;
+	const struct sk_buff___vlan_present *with_present = (const void *)skb;
+	__u16 tci = BPF_CORE_READ(skb, vlan_tci);
+	bool present;
+
+	if (bpf_core_field_exists(with_all->vlan_all))
+		present = BPF_CORE_READ(with_all, vlan_all) != 0;
+	else if (bpf_core_field_exists(with_present->vlan_present))
+		present = BPF_CORE_READ_BITFIELD_PROBED(with_present, vlan_present);
+	else
+		present = tci & 0x1000;
+	return present ? tci & 0xfff : walk->vlan;
+}
+
+/* The headers go straight into the record: what vd_follow has read was only to decide. */
+static __always_inline void vd_fill_headers(struct vd_packet *packet, const struct vd_hit *hit)
+{
+	struct vd_walk walk;
+	__u32 tunnel, tunnel_id;
+	int result = vd_read_skb((const struct sk_buff *)hit->skb, &walk, &packet->outer);
+
+	if (result <= 0)
+		vd_read_from_socket(hit, &packet->outer);
+	packet->vlan = vd_vlan((const struct sk_buff *)hit->skb, &walk);
+	__builtin_memset(packet->dmac, 0, sizeof(packet->dmac));
+	__builtin_memset(packet->smac, 0, sizeof(packet->smac));
+	if (walk.mac != VD_NO_HEADER) {
+		bpf_probe_read_kernel(packet->dmac, sizeof(packet->dmac), walk.head + walk.mac);
+		bpf_probe_read_kernel(packet->smac, sizeof(packet->smac), walk.head + walk.mac + 6);
+	}
+	tunnel = walk.tunnel;
+	tunnel_id = walk.tunnel_id;
+	walk.offset = walk.inner;
+	walk.ethertype = walk.inner ? walk.inner_ethertype : 0;
+	if (vd_read_headers(&walk, &packet->inner) > 0) {
+		packet->inner.tunnel = tunnel;
+		packet->inner.tunnel_id = tunnel_id;
+	}
+}
+
+static __always_inline void vd_emit_packet(const struct vd_hit *hit)
+{
+	const struct sk_buff *skb = (const struct sk_buff *)hit->skb;
+	const struct skb_shared_info *shared;
+	struct vd_packet *packet = vd_reserve(hit->probe, sizeof(*packet));
+
+	if (!packet)
+		return;
+	vd_fill_hop(&packet->hop, hit, VD_KIND_PACKET);
+	vd_fill_headers(packet, hit);
+	shared = (const void *)(BPF_CORE_READ(skb, head) + BPF_CORE_READ(skb, end));
+	packet->gso_size = BPF_CORE_READ(shared, gso_size);
+	packet->gso_segs = BPF_CORE_READ(shared, gso_segs);
+	packet->pkt_type = BPF_CORE_READ_BITFIELD_PROBED(skb, pkt_type);
+	packet->ip_summed = BPF_CORE_READ_BITFIELD_PROBED(skb, ip_summed);
+	packet->pad = 0;
+	vd_submit(packet);
+}
+
+#endif

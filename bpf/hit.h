@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* One hit of a probe: the arguments that its template's constants name, and what is found out from them. */
+#ifndef VDIAG_HIT_H
+#define VDIAG_HIT_H
+
+#include "template.h"
+#include "wire.h"
+
+#define VD_ARGS 8
+
+struct vd_hit {
+	__u64 skb;
+	__u64 sk;
+	__u64 aux;
+	__s64 ret;
+	__u64 object;
+	__u64 other;
+	__u64 third;
+	__u64 path;
+	struct net_device *device;
+	__u32 probe;
+	__u32 options;
+	__u32 flags;
+	__u32 ifindex;
+	__u32 netns;
+	__u32 mark;
+	__u32 a;
+	__u32 b;
+	__u32 c;
+	__u32 d;
+	bool changed; /* the packet's headers are not (or no longer) known to user space */
+};
+
+/* The verifier knows the position, so this is a read at a fixed place; the copy also makes a plain number of a typed pointer. */
+static __always_inline __u64 vd_argument(const __u64 *args, __u64 position)
+{
+	__u64 value = 0;
+
+	if (position < VD_ARGS)
+		bpf_probe_read_kernel(&value, sizeof(value), &args[position]);
+	return value;
+}
+
+#define VD_ARG(args, NAME) vd_argument(args, VD_CONSTANT(VD_CONST_##NAME))
+
+static __always_inline void vd_take_arguments(struct vd_hit *hit, const __u64 *args, __u32 probe)
+{
+	hit->probe = probe;
+	hit->options = VD_CONSTANT(VD_CONST_OPTIONS);
+	hit->skb = VD_ARG(args, SKB);
+	hit->sk = VD_ARG(args, SK);
+	hit->aux = VD_ARG(args, AUX);
+	hit->ret = VD_ARG(args, RET);
+	hit->object = VD_ARG(args, OBJECT);
+	hit->other = VD_ARG(args, OTHER);
+	hit->third = VD_ARG(args, THIRD);
+	hit->a = VD_ARG(args, A);
+	hit->b = VD_ARG(args, B);
+	hit->c = VD_ARG(args, C);
+	hit->d = VD_ARG(args, D);
+	if (hit->options & VD_OPT_INT_RETURN)
+		hit->ret = (__s32)hit->ret;
+	if (hit->options & VD_OPT_FREE)
+		hit->flags |= VD_FLAG_FREED;
+	if (hit->options & VD_OPT_DROP)
+		hit->flags |= VD_FLAG_DROPPED;
+	if (hit->options & VD_OPT_RETURN)
+		hit->flags |= VD_FLAG_RETURN;
+}
+
+#endif

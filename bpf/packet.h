@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* A packet passes a probe: the generic hit, the end of a life, a queue, a consumer, a clone. */
+#ifndef VDIAG_PACKET_H
+#define VDIAG_PACKET_H
+
+#include "emit.h"
+#include "sched.h"
+
+#define VD_MAX_ENTRIES 16384
+
+/* What an entry probe leaves for its return probe. */
+struct vd_entry_key {
+	__u64 sp;
+	__u64 probe;
+};
+
+struct vd_entry {
+	__u64 skb;
+	__u64 path;
+	__u64 object;
+	__u64 other;
+	__u64 ts;
+	struct net_device *device;
+	__u32 ifindex;
+	__u32 netns;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, VD_MAX_ENTRIES);
+	__type(key, struct vd_entry_key);
+	__type(value, struct vd_entry);
+} entries SEC(".maps");
+
+/* qdisc->q.qlen is zero for a queue without a lock, which counts per CPU. */
+static __always_inline void vd_read_qdisc(struct vd_hit *hit, const struct Qdisc *qdisc)
+{
+	if (!qdisc)
+		return;
+	hit->a = BPF_CORE_READ(qdisc, handle);
+	hit->b = BPF_CORE_READ(qdisc, parent);
+	hit->c = BPF_CORE_READ(qdisc, q.qlen);
+}
+
+static __always_inline int packet_hit(struct vd_hit *hit)
+{
+	const struct vd_config *config_now = vd_config_now();
+
+	if (!config_now || !hit->skb || !vd_follow(config_now, hit))
+		return 0;
+	if (hit->options & VD_OPT_QDISC)
+		vd_read_qdisc(hit, (const struct Qdisc *)hit->object);
+	if (hit->options & VD_OPT_DELIVER)
+		vd_watch_current(config_now);
+	if (hit->changed)
+		vd_emit_packet(hit);
+	else
+		vd_emit_hop(hit);
+	return 0;
+}
+
+/* Leaves for the return probe what it needs. */
+static __always_inline void vd_leave_entry(const struct vd_hit *hit, __u64 sp)
+{
+	struct vd_entry_key key = { sp, hit->probe };
+	struct vd_entry entry = {};
+
+	entry.skb = hit->skb;
+	entry.path = hit->path;
+	entry.object = hit->object;
+	entry.other = hit->other;
+	entry.ts = bpf_ktime_get_ns();
+	entry.device = hit->device;
+	entry.ifindex = hit->ifindex;
+	entry.netns = hit->netns;
+	if (bpf_map_update_elem(&entries, &key, &entry, BPF_ANY))
+		vd_count_loss(VD_LOSS_MISSED_RETURNS);
+}
+
+/* At a function's entry, where the skb still is alive. The return probe's record is the probe's event. */
+static __always_inline int packet_enter(struct vd_hit *hit, __u64 sp)
+{
+	const struct vd_config *config_now = vd_config_now();
+
+	hit->flags = 0;
+	if (!config_now || !hit->skb || !vd_follow(config_now, hit))
+		return 0;
+	if (hit->changed)
+		vd_emit_packet(hit);
+	vd_leave_entry(hit, sp);
+	return 0;
+}
+
+/* The return probe's half: everything but the return value is known from the entry. */
+static __always_inline bool vd_resume(struct vd_hit *hit, __u64 sp)
+{
+	struct vd_entry_key key = { sp, hit->probe };
+	struct vd_entry *entry = bpf_map_lookup_elem(&entries, &key);
+
+	if (!entry)
+		return false;
+	hit->flags = VD_FLAG_RETURN;
+	hit->skb = entry->skb;
+	hit->path = entry->path;
+	hit->object = entry->object;
+	hit->other = entry->other;
+	hit->device = entry->device;
+	hit->ifindex = entry->ifindex;
+	hit->netns = entry->netns;
+	bpf_map_delete_elem(&entries, &key);
+	return true;
+}
+
+static __always_inline int packet_leave(struct vd_hit *hit, __u64 sp)
+{
+	if (vd_config_now() && vd_resume(hit, sp))
+		vd_emit_hop(hit);
+	return 0;
+}
+
+/*
+ * The child inherits the path of its parent. Not so when the parent has no IP header yet: a socket keeps that skb and
+ * sends a clone each time it (re)transmits, and each of these is a packet of its own.
+ */
+static __always_inline void vd_inherit(struct vd_hit *hit, __u64 child)
+{
+	struct vd_track *track = bpf_map_lookup_elem(&paths, &hit->skb);
+	struct vd_track copy;
+
+	if (!track || !track->outer || child < 0x1000 || child > -4096UL)
+		return;
+	copy = *track;
+	if (bpf_map_update_elem(&paths, &child, &copy, BPF_ANY))
+		vd_count_loss(VD_LOSS_PATHS_FORGOTTEN);
+	hit->aux = hit->skb;
+	hit->skb = child;
+	hit->ret = 0;
+	hit->flags = VD_FLAG_CLONED;
+	hit->path = copy.path;
+	vd_emit_hop(hit);
+}
+
+static __always_inline int clone_hit(struct vd_hit *hit)
+{
+	const struct vd_config *config_now = vd_config_now();
+	__u64 child = hit->ret;
+
+	hit->ret = 0;
+	hit->flags = 0;
+	if (!config_now || !hit->skb || !vd_follow(config_now, hit))
+		return 0;
+	if (hit->changed)
+		vd_emit_packet(hit);
+	vd_inherit(hit, child);
+	return 0;
+}
+
+static __always_inline int clone_enter(struct vd_hit *hit, __u64 sp)
+{
+	return packet_enter(hit, sp);
+}
+
+static __always_inline int clone_leave(struct vd_hit *hit, __u64 sp)
+{
+	__u64 child = hit->ret;
+
+	if (vd_config_now() && vd_resume(hit, sp))
+		vd_inherit(hit, child);
+	return 0;
+}
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * Programs as templates. A template is loaded once; user space then takes its instructions and, for every probe, loads
+ * them again with these constants replaced (src/bpf/template.ts). So a probe is data, and what does not concern it is
+ * dead code that the verifier removes.
+ */
+#ifndef VDIAG_TEMPLATE_H
+#define VDIAG_TEMPLATE_H
+
+#include "kernel.h"
+
+/* The constants, as they stand in the compiled templates: 0x7d1a0000 + the number here. */
+enum vd_constant {
+	VD_CONST_PROBE = 1,
+	VD_CONST_OPTIONS = 2, /* enum vd_option */
+	/* Positions in the array of arguments; anything over 7: there is no such argument. */
+	VD_CONST_SKB = 16,
+	VD_CONST_SK = 17,
+	VD_CONST_RET = 18,
+	VD_CONST_AUX = 19,
+	VD_CONST_A = 20,
+	VD_CONST_B = 21,
+	VD_CONST_C = 22,
+	VD_CONST_D = 23,
+	VD_CONST_OBJECT = 24, /* qdisc, table, chain, neighbour, task */
+	VD_CONST_OTHER = 25,  /* netfilter state, previous task */
+	VD_CONST_THIRD = 26,  /* nft_pktinfo, next task */
+};
+
+enum vd_option {
+	VD_OPT_FREE = 1 << 0,     /* the skb's life ends here */
+	VD_OPT_DROP = 1 << 1,     /* ... in a drop */
+	VD_OPT_RETURN = 1 << 2,   /* RET is the function's return value */
+	VD_OPT_NO_BEGIN = 1 << 3, /* the skb may be gone already: only for packets that are followed */
+	VD_OPT_QDISC = 1 << 4,    /* OBJECT is a struct Qdisc */
+	VD_OPT_DELIVER = 1 << 5,  /* the current thread takes the packet */
+	VD_OPT_TABLE = 1 << 6,    /* OBJECT is a struct xt_table */
+	VD_OPT_EBTABLE = 1 << 7,  /* OBJECT is a struct ebt_table */
+	VD_OPT_CHAIN = 1 << 8,    /* OBJECT is a struct nft_chain, THIRD a struct nft_pktinfo */
+	VD_OPT_HOOK_SLOW = 1 << 9, /* the return value is that of nf_hook_slow */
+	VD_OPT_SWITCH = 1 << 10,  /* sched_switch rather than a wakeup */
+	VD_OPT_INT_RETURN = 1 << 11, /* RET is an int: the upper half of the register means nothing */
+};
+
+#define VD_CONSTANT(number)                                                        \
+	({                                                                         \
+		__u64 value;                                                       \
+		asm volatile("%0 = %1" : "=r"(value) : "i"(0x7d1a0000 + (number))); \
+		value;                                                             \
+	})
+
+#endif

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * Which packet an skb is. A packet gets its path's number when it is first seen and keeps it through NAT, tunnels,
+ * bridges and namespaces, for as long as its skb lives; clones inherit it.
+ *
+ * The skb's address is the key, but addresses are used again at once, and not every end of a life can be seen. So each
+ * hop reads the headers again: if neither what identifies the outer nor what identifies the inner header is still
+ * the same, this is another packet.
+ */
+#ifndef VDIAG_TRACK_H
+#define VDIAG_TRACK_H
+
+#include "filter.h"
+#include "hit.h"
+
+#define VD_MAX_PATHS 32768
+
+struct vd_track {
+	__u64 path;
+	__u32 outer; /* vd_walk.identity of the outer and of the inner header */
+	__u32 inner;
+	__u32 addresses; /* vd_address_signature of the outer header */
+	__u32 first_probe;
+	__u32 first_ifindex;
+	__u32 netns; /* where it was last seen */
+	__u8 first_ttl;
+	__u8 weak;
+	__u16 pad;
+	__u32 pad2;
+};
+
+/* The last packet whose life ended on this CPU: an exit probe of the function that freed it comes just after. */
+struct vd_freed {
+	__u64 skb;
+	struct vd_track track;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, VD_MAX_PATHS);
+	__type(key, __u64);
+	__type(value, struct vd_track);
+} paths SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} path_numbers SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct vd_freed);
+} last_freed SEC(".maps");
+
+/* A packet's headers, one layer at a time: the stack has no room for both. */
+struct vd_view {
+	struct vd_walk walk;
+	struct vd_headers headers;
+	__u32 outer_identity;
+	__u32 inner_identity;
+	__u32 addresses; /* vd_address_signature of the outer header */
+	__u32 weak;
+	__u32 ttl;
+};
+
+/*
+ * A number that no other path has: the CPU in the upper bits, a count of its own below. An interrupt between the two
+ * steps could be given the same number; the kernels before 5.12 have no fetch-and-add for BPF.
+ */
+static __always_inline __u64 vd_new_path(void)
+{
+	__u32 zero = 0;
+	__u64 *count = bpf_map_lookup_elem(&path_numbers, &zero);
+
+	if (!count)
+		return 0;
+	return ((__u64)bpf_get_smp_processor_id() + 1) << 40 | ++*count;
+}
+
+static __always_inline bool vd_is_full_socket(const struct sock *sk)
+{
+	__u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
+
+	return state != TCP_TIME_WAIT && state != TCP_NEW_SYN_RECV;
+}
+
+/* Addresses and ports of a socket in the order in which its own packets carry them. */
+static __always_inline bool vd_socket_headers(const struct sock *sk, struct vd_headers *out)
+{
+	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	__u16 proto = IPPROTO_TCP;
+
+	__builtin_memset(out, 0, sizeof(*out));
+	if (family == AF_INET) {
+		__u32 from = BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr);
+		__u32 to = BPF_CORE_READ(sk, __sk_common.skc_daddr);
+
+		__builtin_memcpy(out->saddr, &from, 4);
+		__builtin_memcpy(out->daddr, &to, 4);
+		out->version = 4;
+		out->ethertype = bpf_htons(ETH_P_IP);
+	} else if (family == AF_INET6 && bpf_core_field_exists(sk->__sk_common.skc_v6_daddr)) {
+		BPF_CORE_READ_INTO(&out->saddr, sk, __sk_common.skc_v6_rcv_saddr);
+		BPF_CORE_READ_INTO(&out->daddr, sk, __sk_common.skc_v6_daddr);
+		out->version = 6;
+		out->ethertype = bpf_htons(ETH_P_IPV6);
+	} else {
+		return false;
+	}
+	if (vd_is_full_socket(sk))
+		proto = BPF_CORE_READ_BITFIELD_PROBED(sk, sk_protocol);
+	out->proto = proto;
+	out->sport = bpf_htons(BPF_CORE_READ(sk, __sk_common.skc_num));
+	out->dport = BPF_CORE_READ(sk, __sk_common.skc_dport);
+	return true;
+}
+
+/*
+ * Device and namespace of the hit. skb->dev shares its place with other things while the skb waits in a socket's queue
+ * (dev_scratch, rb_node), so a device that does not look like one is none.
+ */
+static __always_inline void vd_find_device(struct vd_hit *hit, struct net_device *device)
+{
+	__u32 ifindex;
+	char first = 0;
+
+	if ((__u64)device >> 48 != 0xffff)
+		return;
+	ifindex = BPF_CORE_READ(device, ifindex);
+	BPF_CORE_READ_INTO(&first, device, name[0]);
+	if (!ifindex || ifindex > 0xffffff || first <= ' ' || first > '~')
+		return;
+	hit->device = device;
+	hit->ifindex = ifindex;
+	hit->netns = BPF_CORE_READ(device, nd_net.net, ns.inum);
+}
+
+static __always_inline void vd_find_place(struct vd_hit *hit)
+{
+	const struct sk_buff *skb = (const struct sk_buff *)hit->skb;
+	struct sock *sk;
+
+	hit->mark = BPF_CORE_READ(skb, mark);
+	vd_find_device(hit, BPF_CORE_READ(skb, dev));
+	if (hit->netns)
+		return;
+	sk = BPF_CORE_READ(skb, sk);
+	if (sk)
+		hit->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+}
+
+static __always_inline int vd_read_outer(const struct vd_hit *hit, struct vd_view *view)
+{
+	int result = vd_read_skb((const struct sk_buff *)hit->skb, &view->walk, &view->headers);
+
+	view->outer_identity = view->walk.identity;
+	view->inner_identity = 0;
+	view->weak = view->walk.weak;
+	view->ttl = view->headers.ttl;
+	view->addresses = vd_address_signature(&view->headers);
+	return result;
+}
+
+/* Steps into the header inside the one just read; from then on view->headers is that one. */
+static __always_inline bool vd_read_inner(struct vd_view *view)
+{
+	__u32 tunnel = view->walk.tunnel;
+
+	if (!view->walk.inner)
+		return false;
+	view->walk.offset = view->walk.inner;
+	view->walk.ethertype = view->walk.inner_ethertype;
+	if (vd_read_headers(&view->walk, &view->headers) <= 0)
+		return false;
+	/* A header quoted by an ICMP error tells of another packet, it does not identify this one. */
+	view->inner_identity = tunnel ? view->walk.identity : 0;
+	return true;
+}
+
+/* A packet that its socket has not given an IP header yet: what the socket says. */
+static __always_inline bool vd_read_from_socket(const struct vd_hit *hit, struct vd_headers *out)
+{
+	const struct sk_buff *skb = (const struct sk_buff *)hit->skb;
+	struct sock *sk = BPF_CORE_READ(skb, sk);
+
+	return sk && vd_is_full_socket(sk) && vd_socket_headers(sk, out);
+}
+
+/* Whether the user wants the packet; afterwards view->headers may be the inner ones. */
+static __always_inline bool vd_wanted(const struct vd_config *config_now, const struct vd_hit *hit, struct vd_view *view)
+{
+	__u32 pid = bpf_get_current_pid_tgid() >> 32;
+	bool wanted, has_inner;
+
+	if (!vd_place_matches(config_now, hit->netns, hit->ifindex, hit->mark, pid))
+		return false;
+	wanted = !(config_now->want & VD_WANT_HEADERS) || vd_headers_match(config_now, &view->headers, 0);
+	has_inner = vd_read_inner(view);
+	return wanted || (has_inner && vd_headers_match(config_now, &view->headers, 0));
+}
+
+static __always_inline void vd_note(struct vd_track *track, const struct vd_view *view)
+{
+	track->outer = view->outer_identity;
+	track->inner = view->inner_identity;
+	track->addresses = view->addresses;
+	track->weak = view->weak;
+}
+
+static __always_inline void vd_start_track(const struct vd_hit *hit, const struct vd_view *view)
+{
+	struct vd_track track = {};
+
+	vd_note(&track, view);
+	track.path = hit->path;
+	track.first_probe = hit->probe;
+	track.first_ifindex = hit->ifindex;
+	track.first_ttl = view->ttl;
+	track.netns = hit->netns;
+	if (bpf_map_update_elem(&paths, &hit->skb, &track, BPF_ANY))
+		vd_count_loss(VD_LOSS_PATHS_FORGOTTEN);
+}
+
+/* Begins to follow the skb if the user wants it. Its outer headers are in `view`. */
+static __always_inline bool vd_begin(const struct vd_config *config_now, struct vd_hit *hit, struct vd_view *view)
+{
+	if (!vd_wanted(config_now, hit, view))
+		return false;
+	hit->path = vd_new_path();
+	hit->flags |= VD_FLAG_BORN;
+	hit->changed = true;
+	if (!(hit->options & VD_OPT_FREE)) /* else it ends as it begins: nothing to remember */
+		vd_start_track(hit, view);
+	return true;
+}
+
+/* Whether the headers just read can be those of the packet that was followed; notes what changed. */
+static __always_inline bool vd_same_packet(struct vd_hit *hit, const struct vd_track *track, struct vd_view *view)
+{
+	if (!view->outer_identity)
+		return true; /* no IP header here */
+	if (!track->outer) {
+		hit->changed = true; /* none then: a socket's packet */
+		vd_read_inner(view);
+		return true;
+	}
+	if (view->outer_identity == track->outer) {
+		if (track->weak && hit->probe == track->first_probe && hit->ifindex == track->first_ifindex &&
+		    view->ttl >= track->first_ttl)
+			return false; /* back where it began, and not by a loop */
+		if (view->addresses == track->addresses)
+			return true;
+		hit->changed = true;
+		hit->flags |= VD_FLAG_REWRITTEN;
+		vd_read_inner(view);
+		return true;
+	}
+	vd_read_inner(view);
+	if (view->inner_identity != track->outer && view->outer_identity != track->inner &&
+	    (!track->inner || view->inner_identity != track->inner))
+		return false;
+	hit->changed = true;
+	hit->flags |= VD_FLAG_TUNNEL;
+	return true;
+}
+
+static __always_inline void vd_end(struct vd_hit *hit, const struct vd_track *track)
+{
+	__u32 zero = 0;
+	struct vd_freed *freed = bpf_map_lookup_elem(&last_freed, &zero);
+
+	if (freed) {
+		freed->skb = hit->skb;
+		freed->track = *track;
+	}
+	bpf_map_delete_elem(&paths, &hit->skb);
+}
+
+/* A packet that ended on this CPU just now, for the exit probe of the function that ended it. */
+static __always_inline bool vd_recall_freed(struct vd_hit *hit)
+{
+	__u32 zero = 0;
+	struct vd_freed *freed = bpf_map_lookup_elem(&last_freed, &zero);
+
+	if (!freed || freed->skb != hit->skb)
+		return false;
+	hit->path = freed->track.path;
+	hit->netns = hit->netns ?: freed->track.netns;
+	return true;
+}
+
+/* The address was another packet's, that nobody followed: what was recalled of it no longer holds. */
+static __always_inline void vd_forget_freed(const struct vd_hit *hit)
+{
+	__u32 zero = 0;
+	struct vd_freed *freed = bpf_map_lookup_elem(&last_freed, &zero);
+
+	if (freed && freed->skb == hit->skb)
+		freed->skb = 0;
+}
+
+/*
+ * Finds out which packet hit->skb is, and whether it is wanted. On true hit->path is set; hit->changed says that user
+ * space does not know the headers yet.
+ */
+static __always_inline bool vd_follow(const struct vd_config *config_now, struct vd_hit *hit)
+{
+	struct vd_track *track = bpf_map_lookup_elem(&paths, &hit->skb);
+	struct vd_view view;
+	int result;
+
+	if (!track && hit->options & VD_OPT_FREE)
+		vd_forget_freed(hit);
+	if (!track && hit->options & VD_OPT_NO_BEGIN)
+		return false;
+	vd_find_place(hit);
+	if (track && hit->options & (VD_OPT_FREE | VD_OPT_NO_BEGIN)) {
+		hit->path = track->path;
+		hit->netns = hit->netns ?: track->netns;
+		if (hit->options & VD_OPT_FREE)
+			vd_end(hit, track);
+		return true;
+	}
+	result = vd_read_outer(hit, &view);
+	if (track) {
+		if (vd_same_packet(hit, track, &view)) {
+			hit->path = track->path;
+			hit->netns = hit->netns ?: track->netns;
+			track->netns = hit->netns;
+			if (hit->changed)
+				vd_note(track, &view);
+			return true;
+		}
+		bpf_map_delete_elem(&paths, &hit->skb);
+		hit->flags |= VD_FLAG_REUSED;
+		result = vd_read_outer(hit, &view);
+	}
+	if (result <= 0 && !vd_read_from_socket(hit, &view.headers) && result < 0)
+		vd_count_loss(VD_LOSS_PARSE_FAILURES);
+	return vd_begin(config_now, hit, &view);
+}
+
+#endif
