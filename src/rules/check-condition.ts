@@ -23,10 +23,10 @@ export class ConditionChecker {
     private readonly problems: Problems,
   ) {}
 
-  /** Checks a condition as the user wrote it; it need not even be a mapping. */
-  check(value: unknown, at: Place): void {
+  /** Checks a condition as the user wrote it; it need not even be a mapping. `macro`: the one whose definition it is. */
+  check(value: unknown, at: Place, macro?: string): void {
     this.parts = 0;
-    this.checkPart(value, at, []);
+    this.checkPart(value, at, macro === undefined ? [] : [macro]);
     if (this.parts > MAX_PARTS) {
       this.problems.add(at, `with its macros written out, the condition has more than ${MAX_PARTS} parts`, {
         expected: 'fewer; use a list with "in" instead of many comparisons',

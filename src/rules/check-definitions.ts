@@ -9,11 +9,11 @@ import { diagnosisVocabulary, eventVocabulary } from './vocabulary.js';
  * diagnoses when it names any of their facts, else about events; a rule that uses it checks it again in its own terms.
  */
 export function checkDefinitions({ known, definitions, problems, refer }: CheckContext): void {
-  for (const { value, at } of definitions.macros.values()) {
+  for (const [name, { value, at }] of definitions.macros) {
     const vocabulary = namesDiagnosisFact(value, { left: MAX_PARTS })
       ? diagnosisVocabulary(known, undefined, problems, (id, place) => refer(id, place, 'rule'))
       : eventVocabulary(known, problems);
-    new ConditionChecker(vocabulary, definitions, problems).check(value, at);
+    new ConditionChecker(vocabulary, definitions, problems).check(value, at, name);
   }
   for (const [name, { at }] of definitions.lists) definitions.resolveLists({ list: name }, at, problems);
 

@@ -64,6 +64,7 @@ export function quote(value: unknown): string {
 }
 
 function json(value: unknown, depth: number): string {
+  if (typeof value === 'number') return String(value);
   if (value === null || typeof value !== 'object') return JSON.stringify(value) ?? 'nothing';
   if (depth === 0) return '...';
   const few = (list: string[], all: number): string => (all > list.length ? [...list, '...'] : list).join(', ');

@@ -28,7 +28,7 @@ export function eventVocabulary(known: KnownNames, problems: Problems): Vocabula
         }
       }
       if (Object.hasOwn(known.fields, fact)) return known.fields[fact].type;
-      const evidence = fact in DIAGNOSIS_FACTS || fact.startsWith('evidence.');
+      const evidence = Object.hasOwn(DIAGNOSIS_FACTS, fact) || fact.startsWith('evidence.');
       problems.add(at.to('fact'), `unknown field ${quote(fact)}`, {
         expected: 'a field of events (docs/rules.md lists them)',
         hint: evidence
