@@ -3,7 +3,7 @@
 #ifndef VDIAG_CONFIG_H
 #define VDIAG_CONFIG_H
 
-#include "kernel.h"
+#include "template.h"
 #include "wire.h"
 
 #define VD_MAX_IFINDEX 16
@@ -25,6 +25,25 @@ enum vd_want {
 	VD_STOP = 1 << 9,       /* be quiet: user space is detaching */
 };
 
+/* Losses, by cause: slots of the `losses` map. */
+enum vd_loss {
+	VD_LOSS_RING_FULL = 0,
+	VD_LOSS_PATHS_FORGOTTEN = 1,
+	VD_LOSS_PARSE_FAILURES = 2,
+	VD_LOSS_MISSED_RETURNS = 3,
+	VD_LOSSES = 4,
+};
+
+struct vd_described {
+	union vd_record record;
+	enum vd_kind kind;
+	enum vd_flag flag;
+	enum vd_want want;
+	enum vd_loss loss;
+	enum vd_option option;
+	enum vd_constant constant;
+};
+
 struct vd_prefix {
 	__u32 addr[4]; /* (be) already masked */
 	__u32 mask[4];
@@ -39,21 +58,12 @@ struct vd_config {
 	__u32 mark;
 	__u32 mark_mask;
 	__u32 pid;
-	__u32 ifindexes;
+	__u32 pad;
 	__u32 ifindex[VD_MAX_IFINDEX];
 	struct vd_prefix src;
 	struct vd_prefix dst;
-	/* Takes no room: puts the record types into the object's BTF, for scripts/generate-wire.ts. */
-	union vd_record records[0];
-};
-
-/* Losses, by cause: slots of the `losses` map. */
-enum vd_loss {
-	VD_LOSS_RING_FULL = 0,
-	VD_LOSS_PATHS_FORGOTTEN = 1,
-	VD_LOSS_PARSE_FAILURES = 2,
-	VD_LOSS_MISSED_RETURNS = 3,
-	VD_LOSSES = 4,
+	/* Takes no room: puts these types into the object's BTF, for scripts/generate-wire.ts. */
+	struct vd_described types[0];
 };
 
 struct {
