@@ -87,16 +87,16 @@ function positionByType(name: string, prototype: readonly BtfArgument[]): number
   const sought = BY_TYPE[name];
   if (!sought) return undefined;
   const positions = prototype.flatMap((argument, i) =>
-    argument.type === sought.type && argument.pointer === sought.pointer && !isByReference(argument) ? [i] : [],
+    argument.type === sought.type && argument.pointer === sought.pointer ? [i] : [],
   );
   if (sought.nth !== undefined) return positions[sought.nth];
   // skb_gro_receive(p, skb): the one that has the name says it best.
   return positions.find((i) => prototype[i].name === name) ?? positions[0];
 }
 
-/** `struct sk_buff **pskb`: BTF's pointer flag does not count the stars, the kernel's naming does. */
+/** `struct sk_buff **pskb`: BTF arguments tell a pointer to a pointer, and the kernel's naming to what. */
 function isByReference(argument: BtfArgument): boolean {
-  return argument.type === 'sk_buff' && (argument.name === 'pskb' || argument.name === 'skbp');
+  return argument.type === 'void *' && (argument.name === 'pskb' || argument.name === 'skbp');
 }
 
 function numberAt(name: string, argument: BtfArgument | undefined): boolean {
@@ -112,5 +112,7 @@ function whyMissing(name: string, prototype: readonly BtfArgument[]): ProbeCause
 }
 
 function describe(prototype: readonly BtfArgument[]): string {
-  return prototype.map(({ name, type, pointer }) => `${type}${pointer ? ' *' : ' '}${name}`.trim()).join(', ') || 'none';
+  return (
+    prototype.map(({ name, type, pointer }) => `${type}${pointer ? ' *' : ' '}${name}`.trim()).join(', ') || 'none'
+  );
 }

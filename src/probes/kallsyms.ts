@@ -122,8 +122,8 @@ function forEachSymbol(text: Buffer, found: (address: number, nameStart: number)
 function nameAt(text: Buffer, start: number): { name: string; module?: string } {
   let end = start;
   while (end < text.length && text[end] !== NEWLINE && text[end] !== TAB && text[end] !== SPACE) end++;
-  const name = text.latin1Slice(start, end);
+  const name = text.toString('latin1', start, end);
   if (text[end] !== TAB) return { name };
   const close = text.indexOf(93, end);
-  return { name, module: text.latin1Slice(end + 2, close) };
+  return { name, module: text.toString('latin1', end + 2, close) };
 }

@@ -1,0 +1,174 @@
+import { type AttachBackend, type AttachRequest, PROGRAM_ARGS, type ProgramName } from '../bpf/types.js';
+import { type ArgumentPositions, findArguments } from './arguments.js';
+import { needsReturn } from './catalogue.js';
+import type { KernelFunctions } from './kernel-functions.js';
+import type { KernelTypes } from './kernel-types.js';
+import type { Backend, KernelCapabilities, ProbeCause, ProbePoint } from './types.js';
+
+/** One thing to try, or the reason why something better is not tried. */
+export type Step = { request: AttachRequest } | { cause: ProbeCause };
+
+/** What a point's steps depend on. */
+export interface StepContext {
+  capabilities: KernelCapabilities;
+  /** Absent: there is no BTF. */
+  types: KernelTypes | undefined;
+  functions: KernelFunctions;
+  /** Only this way of attaching. */
+  backend?: Backend;
+}
+
+/** Function arguments that are passed in registers, on x86-64 and as many as the kprobe programs read elsewhere. */
+const REGISTER_ARGUMENTS = 6;
+
+/** Ways of attaching that a user's choice of one includes. */
+const FORMS: Record<Backend, readonly AttachBackend[]> = {
+  'raw-tracepoint': ['raw-tracepoint'],
+  tracepoint: ['raw-tracepoint', 'tracepoint'],
+  'kprobe-multi': ['kprobe-multi'],
+  kprobe: ['kprobe', 'kretprobe'],
+  kretprobe: ['kretprobe'],
+  fentry: ['fentry', 'fexit'],
+  fexit: ['fexit'],
+};
+
+/**
+ * Every way of attaching one point on this kernel, best first, with the reasons for what is left out in between. A raw
+ * tracepoint costs least; kprobe-multi attaches a thousand functions as fast as one; fexit sees arguments and return
+ * value together; fentry detaches slowly (a grace period each), so it comes last.
+ */
+export function stepsOf(point: ProbePoint, index: number, wantReturn: boolean, context: StepContext): Step[] {
+  const steps = [...tracepointSteps(point, index, context), ...functionSteps(point, index, wantReturn, context)];
+  const { backend } = context;
+  if (!backend) return steps;
+  return steps.map((step) =>
+    'request' in step && !FORMS[backend].includes(step.request.backend)
+      ? { cause: { code: 'not-asked-for', detail: backend } }
+      : step,
+  );
+}
+
+function tracepointSteps(point: ProbePoint, index: number, context: StepContext): Step[] {
+  if (!point.tracepoint) return [];
+  if (!context.capabilities.rawTracepoint) return [{ cause: { code: 'no-raw-tracepoints' } }];
+  const name = point.tracepoint.slice(point.tracepoint.indexOf(':') + 1);
+  const expected = point.args?.tracepoint;
+  const prototype = context.types?.tracepointArgs(name);
+  if (context.types && !prototype) {
+    return [{ cause: absentModule(point, context) ?? { code: 'no-tracepoint', detail: point.tracepoint } }];
+  }
+  const found = prototype ? findArguments(program(point), prototype, expected) : withoutBtf(point, expected);
+  if ('cause' in found) return [found];
+  return [
+    ...notes(found),
+    { request: { ...base(point, index, found), backend: 'raw-tracepoint', target: point.tracepoint } },
+  ];
+}
+
+function functionSteps(point: ProbePoint, index: number, wantReturn: boolean, context: StepContext): Step[] {
+  const names = point.function ? [point.function, ...(point.aliases ?? [])] : [];
+  const { capabilities, functions } = context;
+  const present = names.filter((name) => functions.status(name, false) !== 'absent');
+  if (present.length === 0) {
+    if (names.length === 0) return [];
+    return [{ cause: absentModule(point, context) ?? { code: 'no-function', detail: names.join(', ') } }];
+  }
+  if (!capabilities.kprobe && !capabilities.fentry) {
+    return [{ cause: { code: 'no-kprobes' } }, { cause: { code: 'no-fentry' } }];
+  }
+  return names.flatMap((name) => {
+    const status = functions.status(name, false);
+    if (status === 'absent') return [{ cause: { code: 'no-function', detail: name } }];
+    if (status === 'compiler-changed') {
+      return [{ cause: { code: 'compiler-changed', detail: functions.variant(name) ?? name } }];
+    }
+    if (status === 'ambiguous') return [{ cause: { code: 'ambiguous', detail: name } }];
+    const prototype = context.types?.functionArgs(name);
+    const found = prototype
+      ? findArguments(program(point), prototype, point.args?.function)
+      : context.types && !point.args?.function
+        ? ({ cause: { code: 'no-prototype', detail: name } } as const)
+        : withoutBtf(point, point.args?.function);
+    if ('cause' in found) return [{ cause: { ...found.cause, ...(found.cause.detail === 'it' && { detail: name }) } }];
+    const renamed: Step[] = name === point.function ? [] : [{ cause: { code: 'other-name', detail: name } }];
+    return [...renamed, ...notes(found), ...backendSteps(point, index, wantReturn, name, found, context)];
+  });
+}
+
+/** The ways of attaching one function whose arguments are known. */
+function backendSteps(
+  point: ProbePoint,
+  index: number,
+  wantReturn: boolean,
+  target: string,
+  found: ArgumentPositions,
+  context: StepContext,
+): Step[] {
+  const { capabilities, functions } = context;
+  const steps: Step[] = [];
+  const traceable = functions.status(target, true) === 'attachable';
+  const inRegisters = Object.values(found.args).every((position) => position < REGISTER_ARGUMENTS);
+  const attach = (backend: AttachBackend, withReturn: boolean): void => {
+    steps.push({ request: { ...base(point, index, found), backend, target, wantReturn: withReturn } });
+  };
+  const lack = (cause: ProbeCause): void => {
+    steps.push({ cause });
+  };
+  if (wantReturn) {
+    if (!capabilities.fentry) lack({ code: 'no-fentry' });
+    else if (!traceable) lack({ code: 'not-traceable', detail: target });
+    else if (context.types?.functionArgs(target)) attach('fexit', true);
+    if (!capabilities.kretprobe) lack({ code: 'no-kretprobes' });
+    else if (inRegisters) attach('kretprobe', true);
+    else lack({ code: 'argument-in-memory', detail: target });
+    if (needsReturn(point)) return steps;
+    lack({ code: 'return-lost' });
+  }
+  if (capabilities.kprobeMulti && traceable && inRegisters) attach('kprobe-multi', false);
+  if (!capabilities.kprobe) lack({ code: 'no-kprobes' });
+  else if (inRegisters) attach('kprobe', false);
+  else lack({ code: 'argument-in-memory', detail: target });
+  if (!capabilities.fentry) lack({ code: 'no-fentry' });
+  else if (!traceable) lack({ code: 'not-traceable', detail: target });
+  else if (context.types?.functionArgs(target)) attach('fentry', false);
+  return steps;
+}
+
+function base(point: ProbePoint, index: number, found: ArgumentPositions): Omit<AttachRequest, 'backend' | 'target'> {
+  return { index, program: point.program, args: found.args, nargs: found.nargs, wantReturn: false };
+}
+
+function notes(found: ArgumentPositions): Step[] {
+  return found.notes.map((cause) => ({ cause }));
+}
+
+function program(point: ProbePoint): ProgramName {
+  return point.program as ProgramName;
+}
+
+/** A module that is not there explains the absence of its tracepoints and functions. */
+function absentModule(point: ProbePoint, context: StepContext): ProbeCause | undefined {
+  if (!point.module) return undefined;
+  const names = point.function ? [point.function, ...(point.aliases ?? [])] : [];
+  if (names.some((name) => context.functions.status(name, false) !== 'absent')) return undefined;
+  switch (context.functions.module(point.module)) {
+    case 'present':
+      return undefined;
+    case 'not-loaded':
+      return { code: 'module-not-loaded', detail: point.module };
+    case 'absent':
+      return { code: 'module-absent', detail: point.module };
+  }
+}
+
+/** Positions as the catalogue has them, for want of BTF. */
+function withoutBtf(
+  point: ProbePoint,
+  expected: Readonly<Record<string, number>> | undefined,
+): ArgumentPositions | { cause: ProbeCause } {
+  if (!expected) return { cause: { code: 'no-btf' } };
+  const wanted: readonly string[] = PROGRAM_ARGS[program(point)];
+  const known = wanted.map((name) => name.replace('?', ''));
+  const args = Object.fromEntries(Object.entries(expected).filter(([name]) => known.includes(name)));
+  return { args, nargs: Math.max(...Object.values(args)) + 1, notes: [] };
+}
