@@ -1,0 +1,75 @@
+/**
+ * How a value goes into a command. `word`: one argument, quoted unless it is plain. `words`: several, each quoted on its
+ * own. `command`: a whole command (or its beginning) that an evidence collector has built and quoted already.
+ */
+export type TemplateKind = 'word' | 'words' | 'command';
+
+/** A name that an article may put in double braces. */
+export interface TemplateName {
+  kind: TemplateKind;
+  describe: string;
+  /** What stands in its place where no diagnosis fills it (`vdiag kb show`); default: the name in capitals. */
+  shown?: string;
+}
+
+const word = (describe: string): TemplateName => ({ kind: 'word', describe });
+const command = (shown: string, describe: string): TemplateName => ({ kind: 'command', describe, shown });
+
+/** Every name that articles may use: facts that a diagnosis names, its subject's members, and members of its evidence. */
+export const TEMPLATE_NAMES: Readonly<Record<string, TemplateName>> = {
+  ns: command('', 'prefix that runs a command in the network namespace of the event; empty in the own one'),
+  device: word('network device'),
+  fromDevice: word('device that the packet came from'),
+  bridge: word('bridge that the device is a port of'),
+  master: word('device that the device belongs to'),
+  src: word("the packet's source address"),
+  dst: word("the packet's destination address"),
+  sport: word("the packet's source port"),
+  dport: word("the packet's destination port"),
+  proto: word('TCP, UDP, ICMP …'),
+  address: word('address in question'),
+  port: word('port in question'),
+  pid: word('process'),
+  tid: word('thread'),
+  cpu: word('CPU'),
+  comm: word('name of the process'),
+  guest: word('libvirt domain'),
+  state: word('state of a device, port or neighbour'),
+  mtu: word('MTU of the way out, bytes'),
+  length: word('length of the packet, bytes'),
+  ttl: word('TTL the packet had'),
+  kind: word('kind of the queueing discipline'),
+  handle: word('handle of a queueing discipline or nft rule'),
+  rate: word('configured rate, as tc takes it'),
+  burst: word('configured burst, as tc takes it'),
+  configured: { kind: 'words', describe: 'configuration of the queueing discipline, as tc takes it' },
+  'suggested.rate': word('a rate that would let the offered traffic through'),
+  'suggested.burst': word('a burst that goes with it'),
+  delay: word('configured delay'),
+  loss: word('configured loss'),
+  table: word('netfilter table'),
+  chain: word('netfilter chain'),
+  family: word('netfilter family'),
+  hook: word('netfilter hook'),
+  number: word('number of the rule in its chain'),
+  count: word('how many there are now'),
+  max: word('how many there may be'),
+  maxBacklog: word('net.core.netdev_max_backlog now'),
+  rule: { kind: 'words', describe: 'the firewall rule as its tool prints it' },
+  changeCommand: command(
+    'tc qdisc change dev DEVICE root KIND rate RATE burst BURST latency 50ms',
+    'raises a rate limit',
+  ),
+  removeCommand: command('tc qdisc del dev DEVICE root', 'removes the queueing discipline'),
+  showCommand: command('iptables -t TABLE -L CHAIN -v -n -x --line-numbers', 'lists the chain with its counters'),
+  deleteCommand: command('iptables -t TABLE -D CHAIN RULE', 'removes the firewall rule'),
+  restoreCommand: command('the same command with its old values', 'undoes the command before'),
+  insertAcceptCommand: command(
+    'iptables -t TABLE -I CHAIN NUMBER -s SRC -d DST -p PROTO --dport DPORT -j ACCEPT',
+    'lets the flow through, in front of the rule',
+  ),
+  removeAcceptCommand: command(
+    'iptables -t TABLE -D CHAIN -s SRC -d DST -p PROTO --dport DPORT -j ACCEPT',
+    'takes that back',
+  ),
+};
