@@ -1,0 +1,206 @@
+import { VdiagError, type Problem } from '../base/errors.js';
+import { packagePath } from '../base/package-root.js';
+import { fillTemplate, lookup, templateVariables, type TemplateData } from '../base/template.js';
+import { runOrThrow } from './commands.js';
+import { commandFrom } from './command-line.js';
+import { KNOWN_NEEDS } from './needs.js';
+import { endpointsOf, findDocument, idsBelow, loadTopology } from './topology.js';
+import type { Endpoint, Fault, FaultCommand, FaultInstance, Lab, Topology, Variant } from './types.js';
+
+/** The ids of the faults that ship with vdiag. */
+export function faultIds(): string[] {
+  return idsBelow(packagePath('fixtures', 'faults'));
+}
+
+/**
+ * Loads a fault by its id, or from a file given by path, and tries out every variant of it on paper: each command must be
+ * one that a fault may run, each variable known.
+ * @throws VdiagError (status 2) with every problem and its place.
+ */
+export function loadFault(idOrFile: string): Fault {
+  const document = findDocument<Partial<Fault> & Record<string, unknown>>(idOrFile, 'fault');
+  const raw = document.value;
+  const fault: Fault = {
+    id: raw.id!,
+    title: raw.title!,
+    titleZh: raw.titleZh!,
+    topology: raw.topology!,
+    needs: raw.needs,
+    variants: raw.variants ?? {},
+    inject: commandsOf(raw.inject),
+    traffic: raw.traffic!,
+    expect: raw.expect!,
+    never: raw.never ?? [],
+    'remedy-works': raw['remedy-works'] ?? false,
+    file: document.file,
+  };
+  const problems: Problem[] = [];
+  for (const need of fault.needs ?? []) {
+    // A need may be a variant's value: `{{program}}`.
+    if (!need.includes('{{') && !KNOWN_NEEDS.includes(need)) {
+      problems.push({
+        message: `needs "${need}" is not known`,
+        at: document.positionOf(['needs']),
+        expected: `one of ${KNOWN_NEEDS.join(', ')}`,
+      });
+    }
+  }
+  const topology = loadTopology(fault.topology);
+  for (const variant of allVariants(fault)) {
+    try {
+      instantiate(fault, topology, variant);
+    } catch (error) {
+      const { part, message } = error instanceof PartError ? error : { part: [], message: (error as Error).message };
+      problems.push({ message, at: document.positionOf(part) });
+      break;
+    }
+  }
+  if (problems.length > 0) throw new VdiagError(problems, 2);
+  return fault;
+}
+
+/** Every combination of a fault's variants, the first value of each first; one empty variant when it has none. */
+export function allVariants(fault: Fault): Variant[] {
+  return Object.entries(fault.variants).reduce<Variant[]>(
+    (variants, [name, values]) => variants.flatMap((variant) => values.map((value) => ({ ...variant, [name]: value }))),
+    [{}],
+  );
+}
+
+/** A variant chosen by a seed: the same seed always gives the same one. */
+export function chooseVariant(fault: Fault, seed: number): Variant {
+  const variants = allVariants(fault);
+  return variants[Math.floor(firstRandom(seed) * variants.length)];
+}
+
+/** The features that this variant of a fault needs, beyond its topology's. */
+export function needsOf(fault: Fault, variant: Variant): string[] {
+  return (fault.needs ?? []).map((need) => fillTemplate(need, variant));
+}
+
+/**
+ * Fills a fault's commands, traffic and expectations. A template may name the variant's values, `port` (the host's device
+ * in front of the endpoint that `direction` chose, or of the last one), `target.*` (that endpoint: name, address, address6,
+ * device, namespace, port), `peer.*` (the other) and every endpoint by its name.
+ * @throws Error with a plain message for an unknown variable, endpoint or namespace, or a command that is not allowed.
+ */
+export function instantiate(fault: Fault, topology: Topology, variant: Variant): FaultInstance {
+  const endpoints = endpointsOf(topology);
+  const { target, peer } = sides(endpoints, variant);
+  const data: TemplateData = { ...endpoints, target, peer, port: target.port, ...variant };
+  const roles: Record<string, string> = { 'port-owner': target.name, 'peer-of-port': peer.name };
+  const endpoint = (word: string): string => {
+    const name = fill(word, data);
+    const known = roles[name] ?? name;
+    if (!Object.hasOwn(endpoints, known))
+      throw new Error(
+        `there is no endpoint "${known}" (${Object.keys(endpoints).join(', ')}, port-owner, peer-of-port)`,
+      );
+    return known;
+  };
+  return {
+    fault,
+    variant,
+    inject: fault.inject.map((command, i) =>
+      inPart(['inject', i], () => {
+        const namespace = fill(command.in ?? topology.host, data);
+        if (!topology.namespaces.includes(namespace))
+          throw new Error(`there is no namespace "${namespace}" (${topology.namespaces.join(', ')})`);
+        check(command.run, data);
+        return { namespace, argv: commandFrom(command.run, data) };
+      }),
+    ),
+    traffic: fault.traffic.map((traffic, i) =>
+      inPart(['traffic', i], () => ({
+        ...filled(traffic, data),
+        from: endpoint(traffic.from),
+        to: endpoint(traffic.to),
+      })),
+    ),
+    expect: inPart(['expect'], () => filled(fault.expect, data)),
+  };
+}
+
+/**
+ * Puts a fault into a lab that is up.
+ * @throws VdiagError status 2 when the lab has another topology, 3 when a command fails.
+ */
+export async function injectFault(lab: Lab, fault: Fault, variant: Variant): Promise<FaultInstance> {
+  if (lab.topology.id !== fault.topology) {
+    throw new VdiagError(
+      { message: `the fault ${fault.id} belongs in the topology ${fault.topology}, not ${lab.topology.id}` },
+      2,
+    );
+  }
+  const instance = instantiate(fault, lab.topology, variant);
+  for (const { namespace, argv } of instance.inject) {
+    await runOrThrow(['ip', 'netns', 'exec', lab.namespaces[namespace].name, ...argv]);
+  }
+  return instance;
+}
+
+class PartError extends Error {
+  constructor(
+    readonly part: (string | number)[],
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+function inPart<T>(part: (string | number)[], make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    throw new PartError(part, (error as Error).message);
+  }
+}
+
+function commandsOf(inject: unknown): FaultCommand[] {
+  const list = Array.isArray(inject) ? inject : inject === undefined ? [] : [inject];
+  return list.map((entry: string | FaultCommand) => (typeof entry === 'string' ? { run: entry } : entry));
+}
+
+function sides(endpoints: Record<string, Endpoint>, variant: Variant): { target: Endpoint; peer: Endpoint } {
+  const all = Object.values(endpoints);
+  const wanted = variant.direction === undefined ? undefined : String(variant.direction).replace(/^to-/, '');
+  const target = wanted === undefined ? all.at(-1) : all.find((endpoint) => endpoint.name === wanted);
+  if (!target)
+    throw new Error(
+      `direction "${variant.direction}" names no endpoint (${all.map((endpoint) => `to-${endpoint.name}`).join(', ')})`,
+    );
+  return { target, peer: all.find((endpoint) => endpoint !== target)! };
+}
+
+/** Fills every string of a plain value. */
+function filled<T>(value: T, data: TemplateData): T {
+  if (typeof value === 'string') return numberIfWhole(value, fill(value, data)) as T;
+  if (Array.isArray(value)) return value.map((item: unknown) => filled(item, data)) as T;
+  if (value === null || typeof value !== 'object') return value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, filled(item as unknown, data)])) as T;
+}
+
+/** A number that came through a template (`port: "{{port}}"`) is a number again. */
+function numberIfWhole(template: string, text: string): string | number {
+  return template.includes('{{') && /^\d{1,9}$/.test(text) ? Number(text) : text;
+}
+
+function fill(template: string, data: TemplateData): string {
+  check(template, data);
+  return fillTemplate(template, data);
+}
+
+function check(template: string, data: TemplateData): void {
+  for (const name of templateVariables(template)) {
+    if (lookup(data, name) === undefined)
+      throw new Error(`"{{${name}}}" is not known (${Object.keys(data).join(', ')})`);
+  }
+}
+
+/** First number in [0, 1) of the mulberry32 generator. */
+function firstRandom(seed: number): number {
+  let state = (seed + 0x6d2b79f5) | 0;
+  state = Math.imul(state ^ (state >>> 15), state | 1);
+  state ^= state + Math.imul(state ^ (state >>> 7), state | 61);
+  return ((state ^ (state >>> 14)) >>> 0) / 4294967296;
+}

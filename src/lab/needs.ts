@@ -1,0 +1,54 @@
+import { run } from './commands.js';
+import { namespaceName } from './names.js';
+
+/**
+ * Kernel features that labs and faults need, each with the commands that try it in a scratch namespace. Tried rather
+ * than read from a configuration: a module may be built and not installed, or installed and not allowed.
+ */
+const TRIALS: Record<string, readonly string[][]> = {
+  netem: [['tc', 'qdisc', 'add', 'dev', 'lo', 'root', 'netem', 'delay', '1ms']],
+  tbf: [['tc', 'qdisc', 'add', 'dev', 'lo', 'root', 'tbf', 'rate', '1mbit', 'burst', '4kb', 'limit', '10kb']],
+  htb: [['tc', 'qdisc', 'add', 'dev', 'lo', 'root', 'htb', 'default', '1']],
+  vxlan: [['ip', 'link', 'add', 'vx0', 'type', 'vxlan', 'id', '1', 'dstport', '4789', 'local', '127.0.0.1']],
+  'iptables-legacy': [['iptables-legacy', '-A', 'FORWARD', '-p', 'tcp', '--dport', '1', '-j', 'DROP']],
+  'ip6tables-legacy': [['ip6tables-legacy', '-A', 'FORWARD', '-p', 'tcp', '--dport', '1', '-j', 'DROP']],
+  'iptables-nft': [['iptables-nft', '-A', 'FORWARD', '-p', 'tcp', '--dport', '1', '-j', 'DROP']],
+  nft: [
+    ['nft', 'add', 'table', 'inet', 't'],
+    ['nft', 'add', 'chain', 'inet', 't', 'c', '{', 'type', 'filter', 'hook', 'forward', 'priority', '0', ';', '}'],
+    ['nft', 'add', 'rule', 'inet', 't', 'c', 'tcp', 'dport', '1', 'counter', 'drop'],
+  ],
+  conntrack: [['iptables-legacy', '-A', 'INPUT', '-m', 'conntrack', '--ctstate', 'INVALID', '-j', 'DROP']],
+  ebtables: [['ebtables', '-A', 'FORWARD', '-p', 'IPv4', '-j', 'ACCEPT']],
+  'bridge-netfilter': [['sysctl', '-q', 'net.bridge.bridge-nf-call-iptables']],
+};
+
+const answers = new Map<string, boolean>();
+
+/** The names that `needs:` may hold. */
+export const KNOWN_NEEDS: readonly string[] = Object.keys(TRIALS);
+
+/** Which of the features cannot be had here; asked once a process. Needs root. */
+export async function missingNeeds(needs: readonly string[]): Promise<string[]> {
+  const missing: string[] = [];
+  for (const need of needs) {
+    if (!answers.has(need)) answers.set(need, await tryOut(TRIALS[need] ?? []));
+    if (!answers.get(need)) missing.push(need);
+  }
+  return missing;
+}
+
+async function tryOut(commands: readonly string[][]): Promise<boolean> {
+  // The name is a lab's, so that `lab down --all` finds it after a crash.
+  const name = namespaceName(`needs-${process.pid}`, 'trial');
+  if ((await run(['ip', 'netns', 'add', name])).exitCode !== 0) return false;
+  try {
+    for (const command of commands) {
+      const output = await run(['ip', 'netns', 'exec', name, ...command]);
+      if (output.exitCode !== 0) return false;
+    }
+    return commands.length > 0;
+  } finally {
+    await run(['ip', 'netns', 'delete', name]);
+  }
+}

@@ -1,0 +1,166 @@
+import { execa } from 'execa';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { VdiagError } from '../../base/errors.js';
+import { printable } from '../../base/sanitize.js';
+import type { Lab, Traffic, TrafficResult } from '../types.js';
+import type { ClientOutcome } from './outcome.js';
+import { pingCommand, readPing } from './ping.js';
+import { planTraffic, type TrafficPlan } from './plan.js';
+
+/** How long an agent may take to start and to end, beside its traffic, ms; generous, for emulated machines. */
+const ALLOWANCE_MS = 30_000;
+
+/**
+ * Makes the given traffic in a lab, all of it at the same time, and waits until it has ended: servers are listening
+ * before the first client starts, and are stopped after the last has ended.
+ * @param options.signal ends it early
+ * @returns one result for each piece of traffic, in the same order
+ * @throws VdiagError status 2 for traffic that is not possible in this lab, 3 when a server or client cannot run.
+ */
+export async function runTraffic(
+  lab: Lab,
+  traffic: readonly Traffic[],
+  options: { signal?: AbortSignal } = {},
+): Promise<TrafficResult[]> {
+  const plans = traffic.map((item, i) => planTraffic(item, lab.endpoints, i));
+  const servers = new Map<TrafficPlan, ServerProcess>();
+  try {
+    const wanted = plans.filter((plan) => plan.server && plan.kind !== 'ping');
+    // One that fails to start must not leave the others running unseen.
+    const started = await Promise.allSettled(
+      wanted.map(async (plan) => servers.set(plan, await startServerIn(lab, plan))),
+    );
+    for (const result of started) if (result.status === 'rejected') throw result.reason;
+    return await Promise.all(
+      plans.map(async (plan) => {
+        await sleep(plan.delayMs, undefined, { signal: options.signal });
+        const begun = performance.now();
+        const outcome =
+          plan.kind === 'ping' ? await ping(lab, plan, options.signal) : await client(lab, plan, options.signal);
+        const elapsedMs = Math.round(performance.now() - begun);
+        const received = await servers.get(plan)?.stop();
+        const { kind, from, to, address } = plan;
+        const bytesReceived = kind === 'tcp-stream' && received !== undefined ? received : outcome.bytesReceived;
+        return { kind, from, to, address, ...outcome, bytesReceived, elapsedMs };
+      }),
+    );
+  } finally {
+    await Promise.all([...servers.values()].map((server) => server.stop()));
+  }
+}
+
+interface ServerProcess {
+  /** @returns bytes received; the second call does nothing. */
+  stop(): Promise<number>;
+}
+
+async function startServerIn(lab: Lab, plan: TrafficPlan): Promise<ServerProcess> {
+  const [file, ...argv] = agentCommand(lab, lab.endpoints[plan.to].namespace, 'server', plan);
+  const child = execa(file, argv, {
+    reject: false,
+    stdin: 'pipe',
+    timeout: plan.delayMs + plan.maxMs + 2 * ALLOWANCE_MS,
+    killSignal: 'SIGKILL',
+    buffer: { stdout: false },
+  });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const first = await nextLine(lines);
+  if (first.listening !== true) {
+    child.kill('SIGKILL');
+    const said = first.error ?? (await child).stderr;
+    throw new VdiagError(
+      {
+        message: `the lab's server in ${plan.to} could not listen on ${plan.address} port ${plan.port}: ${printable(String(said))}`,
+      },
+      3,
+    );
+  }
+  let stopped: Promise<number> | undefined;
+  return {
+    stop() {
+      stopped ??= (async () => {
+        child.stdin.end();
+        const last = await nextLine(lines);
+        await child;
+        return Number(last.received ?? 0);
+      })();
+      return stopped;
+    },
+  };
+}
+
+async function nextLine(lines: AsyncIterator<string>): Promise<Record<string, unknown>> {
+  const line = await lines.next();
+  return line.done ? {} : (JSON.parse(line.value) as Record<string, unknown>);
+}
+
+async function client(lab: Lab, plan: TrafficPlan, signal: AbortSignal | undefined): Promise<ClientOutcome> {
+  const { stdout, stderr } = await start(
+    agentCommand(lab, lab.endpoints[plan.from].namespace, 'client', plan),
+    plan,
+    signal,
+  );
+  const said =
+    stdout === ''
+      ? { error: stderr || 'it printed nothing' }
+      : (JSON.parse(stdout) as ClientOutcome | { error: string });
+  if ('error' in said)
+    throw new VdiagError(
+      { message: `the lab's ${plan.kind} client in ${plan.from} failed: ${printable(said.error)}` },
+      3,
+    );
+  return said;
+}
+
+async function ping(lab: Lab, plan: TrafficPlan, signal: AbortSignal | undefined): Promise<ClientOutcome> {
+  const name = lab.namespaces[lab.endpoints[plan.from].namespace].name;
+  const { stdout, stderr, exitCode } = await start(['ip', 'netns', 'exec', name, ...pingCommand(plan)], plan, signal);
+  // 0: answered, 1: not answered, 2: could not send, which without a route is an outcome too.
+  if (stdout === '' && /unreachable/i.test(stderr)) {
+    return { ...readPing('', plan), sent: plan.count, failures: { 'network unreachable': plan.count } };
+  }
+  if (exitCode !== 0 && exitCode !== 1) {
+    throw new VdiagError({ message: `ping in ${plan.from} failed: ${printable(stderr || stdout)}` }, 3);
+  }
+  return readPing(stdout, plan);
+}
+
+async function start(
+  [file, ...argv]: string[],
+  plan: TrafficPlan,
+  signal: AbortSignal | undefined,
+): Promise<{ stdout: string; stderr: string; exitCode?: number }> {
+  const result = await execa(file, argv, {
+    reject: false,
+    stdin: 'ignore',
+    timeout: plan.maxMs + ALLOWANCE_MS,
+    killSignal: 'SIGKILL',
+    maxBuffer: 4 << 20,
+    env: { LC_ALL: 'C' },
+    ...(signal && { cancelSignal: signal }),
+  });
+  signal?.throwIfAborted();
+  if (result.timedOut)
+    throw new VdiagError({ message: `the lab's ${plan.kind} from ${plan.from} to ${plan.to} did not end in time` }, 3);
+  return result;
+}
+
+/** The agent's command line, compiled or, where the sources themselves run (tests), through tsx. */
+function agentCommand(lab: Lab, namespace: string, role: 'server' | 'client', plan: TrafficPlan): string[] {
+  const source = import.meta.url.endsWith('.ts');
+  const agent = fileURLToPath(new URL(source ? './agent.ts' : './agent.js', import.meta.url));
+  const loader = source ? ['--import', import.meta.resolve('tsx')] : [];
+  return [
+    'ip',
+    'netns',
+    'exec',
+    lab.namespaces[namespace].name,
+    process.execPath,
+    ...loader,
+    agent,
+    role,
+    JSON.stringify(plan),
+  ];
+}

@@ -1,0 +1,180 @@
+/** One end of a veth pair. */
+export interface LinkEnd {
+  /** Namespace, by its short name. */
+  in: string;
+  /** Device name there. */
+  name: string;
+  /** Bridge of the same namespace that it is a port of. */
+  master?: string;
+  /** With prefix length: `10.77.0.1/24`, `fd77::1/64`. */
+  addresses?: string[];
+  mac?: string;
+  mtu?: number;
+}
+
+/** A set of network namespaces, wired up: `fixtures/topologies/*.yaml`. */
+export interface Topology {
+  id: string;
+  title: string;
+  titleZh: string;
+  description: string;
+  /** The namespace that plays the host: a fault's commands run there unless they say otherwise. */
+  host: string;
+  namespaces: string[];
+  /** Kernel features without which it cannot be made, see `needs.ts`. */
+  needs?: string[];
+  sysctls?: { in: string; name: string; value: string | number }[];
+  bridges?: { in: string; name: string; addresses?: string[] }[];
+  links: { ends: [LinkEnd, LinkEnd] }[];
+  vxlans?: {
+    in: string;
+    name: string;
+    vni: number;
+    local: string;
+    remote: string;
+    port?: number;
+    master?: string;
+    mtu?: number;
+  }[];
+  routes?: { in: string; to: string; via?: string; device?: string }[];
+  qdiscs?: { in: string; device: string; arguments: string[] }[];
+  /** The machines that traffic runs between. */
+  endpoints: Record<string, { in: string; device: string }>;
+  file: string;
+}
+
+/** A machine of a lab that traffic runs from or to, with the host's device in front of it. */
+export interface Endpoint {
+  name: string;
+  /** Namespace, by its short name. */
+  namespace: string;
+  device: string;
+  /** Without prefix length; empty when the device has none of that family. */
+  address: string;
+  address6: string;
+  /** The other end of its veth pair, and the namespace that is in. */
+  port: string;
+  portNamespace: string;
+}
+
+export interface CommandOutput {
+  stdout: string;
+  stderr: string;
+  /** Undefined when it was killed or could not be started. */
+  exitCode: number | undefined;
+}
+
+/** A topology that is up. */
+export interface Lab {
+  id: string;
+  topology: Topology;
+  /** By short name: the name for `ip netns`, and the inode that events carry. */
+  namespaces: Record<string, { name: string; inode: number }>;
+  endpoints: Record<string, Endpoint>;
+  /**
+   * Runs a command in a namespace (short name), never through a shell; its status is in the result.
+   * @throws VdiagError (status 3) when it cannot be started or takes longer than `timeoutMs` (default 30,000).
+   */
+  exec(namespace: string, argv: readonly string[], options?: { timeoutMs?: number }): Promise<CommandOutput>;
+}
+
+/** One command of a fault: a template that is split into words before its variables are filled in. */
+export interface FaultCommand {
+  /** Namespace, by its short name or a template of one. Default: the topology's host. */
+  in?: string;
+  run: string;
+}
+
+export type TrafficKind =
+  'ping' | 'tcp-stream' | 'tcp-request-response' | 'tcp-connect' | 'udp-request-response' | 'http';
+
+/** Traffic between two endpoints, always bounded in time and amount. Durations are `200ms` or `2s`, sizes `64KB` or `2MB`. */
+export interface Traffic {
+  /** Endpoint, or `peer-of-port` / `port-owner` in a fault. */
+  from: string;
+  to: string;
+  kind: TrafficKind;
+  /** Requests, connections or echo requests. Default 10. */
+  count?: number;
+  /** Between the starts of two requests. Default 100 ms. */
+  interval?: string;
+  /** tcp-stream: how much is sent. Default 1 MB. */
+  bytes?: string | number;
+  /** Size of a request and its reply (ping: of the payload). Default 64. */
+  size?: string | number;
+  /** An end to it, whatever comes of it. Default 20 s, at most 120 s. */
+  max?: string;
+  /** How long one request or connection may take. Default 2 s. */
+  timeout?: string;
+  /** Server's port. Default 5201. */
+  port?: number | string;
+  /** Start a server? Default true; tcp-connect: false. */
+  server?: boolean;
+  /** IP version. Default 4. */
+  family?: 4 | 6;
+  /** Address instead of the endpoint's own: for one that nobody has. */
+  address?: string;
+  /** Waits so long before it starts. Default 0. */
+  delay?: string;
+  /** tcp-stream: the server accepts and does not read. */
+  stalledReader?: boolean;
+}
+
+/** What came of one piece of traffic. Times in ms. */
+export interface TrafficResult {
+  kind: TrafficKind;
+  from: string;
+  to: string;
+  address: string;
+  /** Requests, connections, echo requests or (tcp-stream) 1. */
+  sent: number;
+  /** How many of them were answered. */
+  answered: number;
+  /** Why others were not: `refused: 3`, `timeout: 1`. Keys are error codes in small letters (`econnrefused` is `refused`). */
+  failures: Record<string, number>;
+  /** Round trips or connection times, in the order of the requests that were answered. */
+  roundTripsMs: number[];
+  bytesSent: number;
+  bytesReceived: number;
+  elapsedMs: number;
+  /** True when `max` ended it. */
+  cutShort: boolean;
+}
+
+/** What is set up, what flows and what must be found: `fixtures/faults/*.yaml`. */
+export interface Fault {
+  id: string;
+  title: string;
+  titleZh: string;
+  topology: string;
+  /** Kernel features it needs beyond the topology's. */
+  needs?: string[];
+  /** Values to choose from. `direction` (`to-a`, `to-b`) chooses the endpoint that the fault is put before. */
+  variants: Record<string, (string | number)[]>;
+  inject: FaultCommand[];
+  traffic: Traffic[];
+  expect: {
+    /** Diagnosis id; absent in a healthy control, which must give none. */
+    diagnosis?: string;
+    /** Facts that the diagnosis must name. */
+    names?: Record<string, string | number>;
+    'dominant-segment'?: string;
+  };
+  /** Diagnoses that would be wrong. */
+  never: string[];
+  /** The article's remedy takes the fault away. */
+  'remedy-works': boolean;
+  file: string;
+}
+
+/** One value for each variant of a fault. */
+export type Variant = Record<string, string | number>;
+
+/** A fault with its variant chosen and its variables filled in. */
+export interface FaultInstance {
+  fault: Fault;
+  variant: Variant;
+  inject: { namespace: string; argv: string[] }[];
+  traffic: Traffic[];
+  expect: Fault['expect'];
+}
