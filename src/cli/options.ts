@@ -54,3 +54,8 @@ export function isAddress(text: string): boolean {
 export function collect(value: string, previous: string[]): string[] {
   return [...previous, value];
 }
+
+/** Columns for text: the terminal's within reason, 110 where there is none. */
+export function terminalWidth(): number {
+  return Math.min(Math.max(process.stdout.columns ?? 110, 60), 140);
+}

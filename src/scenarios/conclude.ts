@@ -5,6 +5,7 @@ import { diagnose } from '../diagnosis/diagnose.js';
 import { commandPrefix } from '../evidence/facts.js';
 import { COLLECTORS } from '../evidence/index.js';
 import type { EvidenceSource } from '../evidence/types.js';
+import { remediesFor } from '../knowledge/remedies.js';
 import { buildReport } from '../report/build.js';
 import type { Report } from '../report/types.js';
 import type { Library } from './library.js';
@@ -30,8 +31,8 @@ export async function conclude(conclusion: Conclusion): Promise<Report> {
     rules: library.diagnoses.filter(({ id }) => !asked || asked.includes(id)),
     source,
     collectors: COLLECTORS,
-    article: (id, language) => library.knowledge.get(id, language),
-    remedies: (article, data) => library.knowledge.remedies(article, data),
+    article: (id, language) => library.knowledge.article(id, language),
+    remedies: (article, data) => remediesFor(article, data),
     run: runFacts(meta, end),
     netnsPrefix: (netns) => commandPrefix(source, netns || undefined),
   });

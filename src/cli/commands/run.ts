@@ -12,7 +12,7 @@ import { answerLive, type LiveRequest } from '../../scenarios/live.js';
 import { loadLibrary } from '../../scenarios/library.js';
 import { answerReplay } from '../../scenarios/replay.js';
 import { labRun } from '../lab-run.js';
-import { collect, parseDuration, parseInteger, parseMark, parseProto, parseRingSize } from '../options.js';
+import { collect, parseDuration, parseInteger, parseMark, parseProto, parseRingSize, terminalWidth } from '../options.js';
 import { interruptSignal, progressLine } from '../progress.js';
 import { failsOn, readBaseline } from '../verdict.js';
 
@@ -127,7 +127,7 @@ async function run(flags: RunFlags, version: string): Promise<number> {
       : renderText(report, {
           language: flags.lang,
           colour: process.stdout.isTTY && !process.env.NO_COLOR,
-          width: Math.min(Math.max(process.stdout.columns ?? 110, 60), 140),
+          width: terminalWidth(),
           status,
         });
   process.stdout.write(text);

@@ -1,0 +1,89 @@
+import { VdiagError } from '../base/errors.js';
+import { faultIds, injectFault, labDown, labUp, loadFault, loadTopology, missingNeeds, needsOf, runTraffic, topologyIds } from '../lab/index.js';
+import type { Fault, FaultInstance, Lab, Topology, Traffic, Variant } from '../lab/types.js';
+import { didYouMean } from '../base/suggest.js';
+import type { Report } from '../report/types.js';
+import { answerLive, type LiveRequest } from '../scenarios/live.js';
+
+/** Traffic of a lab without a fault: what a healthy topology is watched with. */
+function healthyTraffic(topology: Topology): Traffic[] {
+  const [from, to] = Object.keys(topology.endpoints);
+  return [
+    { from, to, kind: 'ping', count: 25, interval: '200ms' },
+    { from, to, kind: 'tcp-request-response', count: 50, interval: '100ms', max: '10s' },
+  ];
+}
+
+/** s that a lab is traced at most, without `--duration`. */
+const MAX_SECONDS = 20;
+
+/** `vdiag run --lab`: brings the lab up, traces while its bounded traffic flows, tears it down whatever happens. */
+export async function labRun(name: string, request: LiveRequest, seconds: number | undefined): Promise<Report> {
+  const { lab, instance } = await bringUp(name, []);
+  try {
+    const traffic = instance?.traffic ?? healthyTraffic(lab.topology);
+    const during = new AbortController();
+    request.signal?.addEventListener('abort', () => during.abort());
+    return await answerLive({
+      ...request,
+      durationSeconds: seconds ?? MAX_SECONDS,
+      netnsList: Object.values(lab.namespaces).map(({ inode }) => inode),
+      during: async () => void (await runTraffic(lab, traffic, { signal: during.signal })),
+      afterwards: () => during.abort(),
+    });
+  } finally {
+    await labDown(lab.id);
+  }
+}
+
+/** Makes the lab of a topology or a fault, the fault's variant chosen by `name=value` pairs (default: its first values). */
+export async function bringUp(name: string, choices: readonly string[]): Promise<{ lab: Lab; instance?: FaultInstance }> {
+  if (!/[/]|\.ya?ml$/.test(name) && topologyIds().includes(name)) {
+    if (choices.length > 0) throw new VdiagError({ message: `${name} is a topology without values to set` }, 2);
+    return { lab: await labUp(loadTopology(name)) };
+  }
+  const known = [...faultIds(), ...topologyIds()];
+  if (!/[/]|\.ya?ml$/.test(name) && !known.includes(name)) {
+    throw new VdiagError(
+      { message: `there is no lab "${name}"`, expected: `one of ${known.join(', ')}`, hint: didYouMean(name, known) },
+      2,
+    );
+  }
+  const fault = loadFault(name);
+  const topology = loadTopology(fault.topology);
+  const variant = variantOf(fault, choices);
+  const missing = await missingNeeds(needsOf(fault, variant));
+  if (missing.length > 0) {
+    throw new VdiagError({ message: `the fault ${fault.id} needs what this kernel or machine lacks: ${missing.join(', ')}` }, 3);
+  }
+  const lab = await labUp(topology, { id: fault.id });
+  try {
+    return { lab, instance: await injectFault(lab, fault, variant) };
+  } catch (error) {
+    await labDown(lab.id);
+    throw error;
+  }
+}
+
+/** The first value of each of a fault's variables, but for those chosen. */
+function variantOf(fault: Fault, choices: readonly string[]): Variant {
+  const variant: Variant = Object.fromEntries(Object.entries(fault.variants).map(([key, values]) => [key, values[0]]));
+  for (const choice of choices) {
+    const [key, value] = splitOnce(choice);
+    const values = fault.variants[key];
+    if (value === undefined || !values) {
+      const names = Object.keys(fault.variants);
+      throw new VdiagError(
+        { message: `${fault.id} has no value "${key}"`, expected: `name=value with a name of ${names.join(', ')}`, hint: didYouMean(key, names) },
+        2,
+      );
+    }
+    variant[key] = values.find((known) => String(known) === value) ?? value;
+  }
+  return variant;
+}
+
+function splitOnce(text: string): [string, string | undefined] {
+  const at = text.indexOf('=');
+  return at < 0 ? [text, undefined] : [text.slice(0, at), text.slice(at + 1)];
+}
