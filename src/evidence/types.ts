@@ -4,9 +4,7 @@ import type { Json } from '../base/json.js';
 export type EvidencePhase = 'before' | 'after';
 
 /** The outcome of asking the host something. `missing`: the tool or file is not there; `failed`: it said no or took too long. */
-export type RawEvidence =
-  | { status: 'ok'; text: string }
-  | { status: 'missing' | 'failed'; why: string };
+export type RawEvidence = { status: 'ok'; text: string } | { status: 'missing' | 'failed'; why: string };
 
 /**
  * The host, as evidence sees it. Live: runs the host's tools by argument array (never a shell), in the asked network
@@ -32,8 +30,7 @@ export interface EvidenceWhere {
  * value holds is documented in its collector's file; `source` is the command that a user can repeat.
  */
 export type Fact<T = { [key: string]: Json }> =
-  | { known: true; value: T; source: string; text: string }
-  | { known: false; why: string; source: string };
+  { known: true; value: T; source: string; text: string } | { known: false; why: string; source: string };
 
 /** One kind of evidence: one file in src/evidence/collectors/, named as rules name it (`evidence.<name>`). */
 export interface EvidenceCollector {

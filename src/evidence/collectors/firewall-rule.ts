@@ -1,0 +1,188 @@
+import { commandPrefix, grewBy, known, numberParam, textParam, unknown } from '../facts.js';
+import { firewallCommands, managedBy } from '../firewall/commands.js';
+import { protocolNumber, type PacketFacts } from '../firewall/model.js';
+import { firewallOf } from '../firewall/read.js';
+import { findSuspects, isAskedFor, type FirewallQuestion, type FirewallSuspect } from '../firewall/search.js';
+import type { EvidenceCollector, EvidenceParams } from '../types.js';
+
+/** Which firewall rule or chain policy dropped a packet: iptables (both variants), nftables, ebtables. */
+export const firewallRule: EvidenceCollector = {
+  name: 'firewall-rule',
+  describe:
+    'The firewall rule (or chain policy) that drops or rejects a packet, with its counter and the commands for it.',
+  params: {
+    table: 'table, e.g. filter',
+    chain: 'chain, e.g. FORWARD; jumps from it are followed',
+    hook: 'PREROUTING, INPUT, FORWARD, OUTPUT, POSTROUTING or INGRESS',
+    family: 'ip, ip6, inet, bridge, arp or netdev',
+    backend: 'iptables-legacy, iptables-nft, nft or ebtables-legacy; absent: all',
+    src: 'source address of the packet',
+    dst: 'destination address',
+    proto: 'TCP, UDP, ICMP … or its number',
+    sport: 'source port',
+    dport: 'destination port',
+    iif: 'device it came in by',
+    oif: 'device it was to leave by',
+    seconds: 'length of the run, for the text',
+  },
+  members: {
+    found: 'a rule that drops or rejects, fits the packet and counted during the run (or has no counter)',
+    text: 'the rule as its tool prints it, e.g. `-A INPUT -p tcp -m tcp --dport 80 -j DROP`; empty if not found',
+    backend: 'iptables-legacy, iptables-nft, iptables, nft or ebtables-legacy',
+    family: 'ip, ip6, inet, bridge …',
+    table: 'table',
+    chain: 'chain that holds the rule (after jumps)',
+    route: 'chains from the hook to it: `INPUT → LOGDROP`',
+    hook: 'hook that the way there began at',
+    number: 'line of the rule in its chain, from 1; 0 for the policy',
+    handle: "nft's handle; 0 for iptables",
+    policy: "it is the chain's policy, not a rule",
+    verdict: 'DROP or REJECT',
+    fit: '`yes`: it fits the packet surely; `maybe`: it asks for something that is not known about it',
+    counter: 'it counts packets',
+    packets: 'packets it counted in all; null without a counter',
+    counterDelta: 'packets it counted during the run; null without a counter or when not read before',
+    others: 'other rules that could have dropped it as well',
+    managedBy: 'program that keeps this chain (docker, kube-proxy, firewalld …); empty if none is known',
+    showCommand: 'lists the chain with counters',
+    deleteCommand: 'removes the rule, or sets the policy to accept',
+    restoreCommand: 'undoes deleteCommand; empty when it cannot be written',
+    insertAcceptCommand: 'lets this flow through, in front of the rule; empty when the flow is not known',
+    removeAcceptCommand: 'undoes insertAcceptCommand; empty for nft, where the new rule has its own handle',
+    unread: 'parts of the firewall that could not be read, and why',
+  },
+
+  async before(source, netns) {
+    await firewallOf(source, netns, 'before');
+  },
+
+  async collect(source, params) {
+    const prefix = await commandPrefix(source, params.netns);
+    const question = questionOf(params);
+    const after = await firewallOf(source, params.netns, 'after');
+    if (!after.read)
+      return unknown(after.unread.join('; ') || 'no firewall could be read', `${prefix}nft list ruleset`);
+    const before = await firewallOf(source, params.netns, 'before');
+    const suspects = findSuspects(after.chains, before.read ? before.chains : undefined, question);
+    const place = [question.table, question.chain ?? question.hook].filter(Boolean).join('/') || 'the firewall';
+    if (suspects.length === 0) {
+      const asked = after.chains.filter((chain) => isAskedFor(chain, question));
+      const text = asked.length > 0 ? `no rule of ${place} dropped this packet` : `${place} does not exist here`;
+      return known({ ...NOT_FOUND, unread: after.unread }, `${prefix}nft list ruleset`, text);
+    }
+    return factOf(suspects, question, params, prefix, after.unread);
+  },
+};
+
+const NOT_FOUND = {
+  found: false,
+  text: '',
+  backend: '',
+  family: '',
+  table: '',
+  chain: '',
+  route: '',
+  hook: '',
+  number: 0,
+  handle: 0,
+  policy: false,
+  verdict: '',
+  fit: 'no',
+  counter: false,
+  packets: null,
+  counterDelta: null,
+  others: 0,
+  managedBy: '',
+  showCommand: '',
+  deleteCommand: '',
+  restoreCommand: '',
+  insertAcceptCommand: '',
+  removeAcceptCommand: '',
+};
+
+function factOf(
+  suspects: FirewallSuspect[],
+  question: FirewallQuestion,
+  params: EvidenceParams,
+  prefix: string,
+  unread: string[],
+): ReturnType<typeof known> {
+  const suspect = suspects[0];
+  const { chain, rule, route } = suspect;
+  const raw = firewallCommands(suspect, question.packet);
+  const commands = Object.fromEntries(Object.entries(raw).map(([name, line]) => [name, line && `${prefix}${line}`]));
+  const text = rule ? rule.text : policyText(suspect);
+  const value = {
+    ...NOT_FOUND,
+    found: true,
+    text,
+    backend: chain.backend,
+    family: chain.family,
+    table: chain.table,
+    chain: chain.name,
+    route: route.join(' → '),
+    hook: chain.hook ?? '',
+    number: rule?.number ?? 0,
+    handle: rule?.handle ?? 0,
+    policy: rule === undefined,
+    verdict: suspect.verdict,
+    fit: suspect.fit,
+    counter: suspect.packets !== undefined,
+    packets: suspect.packets ?? null,
+    counterDelta: suspect.counterDelta,
+    others: suspects.length - 1,
+    managedBy: managedBy(chain, route),
+    ...commands,
+    unread,
+  };
+  return known(
+    value,
+    commands.showCommand,
+    `${chain.table}/${chain.name} (${chain.backend}): ${text}${counted(suspect, params)}`,
+  );
+}
+
+function policyText({ chain }: FirewallSuspect): string {
+  return chain.backend === 'nft'
+    ? `policy drop of ${chain.family} ${chain.table} ${chain.name}`
+    : `-P ${chain.name} DROP`;
+}
+
+function counted(suspect: FirewallSuspect, params: EvidenceParams): string {
+  if (suspect.packets === undefined) return ', which does not count its packets';
+  if (suspect.counterDelta === null) return `, ${suspect.packets} packets since it was made`;
+  return `, ${grewBy(suspect.counterDelta, params)} packets`.replace(/^(, \+\d+)( in \d+ s)? packets$/, '$1 packets$2');
+}
+
+function questionOf(params: EvidenceParams): FirewallQuestion {
+  const [src, dst] = [textParam(params, 'src'), textParam(params, 'dst')];
+  const address = src ?? dst;
+  const proto = protocolNumber(textParam(params, 'proto'));
+  const packet: PacketFacts = {
+    ...(src === undefined ? {} : { src }),
+    ...(dst === undefined ? {} : { dst }),
+    ...(address === undefined ? {} : { version: address.includes(':') ? 6 : 4 }),
+    ...(proto === undefined ? {} : { proto }),
+    ...positive('sport', numberParam(params, 'sport')),
+    ...positive('dport', numberParam(params, 'dport')),
+    ...optional('iif', textParam(params, 'iif')),
+    ...optional('oif', textParam(params, 'oif')),
+  };
+  return {
+    packet,
+    ...optional('table', textParam(params, 'table')),
+    ...optional('chain', textParam(params, 'chain')),
+    ...optional('hook', textParam(params, 'hook')?.toLowerCase()),
+    ...optional('family', textParam(params, 'family')),
+    ...optional('backend', textParam(params, 'backend')),
+  };
+}
+
+function optional<K extends string>(name: K, value: string | undefined): Partial<Record<K, string>> {
+  return value === undefined ? {} : ({ [name]: value } as Record<K, string>);
+}
+
+/** Port 0 in an event means that the packet has none (ICMP, a fragment): it is not known then. */
+function positive<K extends string>(name: K, value: number | undefined): Partial<Record<K, number>> {
+  return value === undefined || value <= 0 ? {} : ({ [name]: value } as Record<K, number>);
+}

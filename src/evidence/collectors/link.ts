@@ -1,0 +1,148 @@
+import {
+  commandPrefix,
+  delta,
+  deviceParam,
+  known,
+  numberIn,
+  stringIn,
+  textOfAnswer,
+  unknown,
+  where,
+  whyNot,
+} from '../facts.js';
+import { parseLinks, type Link } from '../parsers/links.js';
+import type { EvidenceCollector } from '../types.js';
+
+const LINKS = ['ip', '-j', '-s', '-d', 'link', 'show'];
+
+/** The state of a network device (rtnetlink), and of the bridge port or tunnel it is. */
+export const link: EvidenceCollector = {
+  name: 'link',
+  describe:
+    'A network device: up or not, MTU, kind, bridge port state, tunnel, XDP, and what it dropped during the run.',
+  params: { device: 'device' },
+  members: {
+    exists: 'there is such a device in the namespace',
+    device: 'its name',
+    index: 'ifindex',
+    up: 'it is set up (IFF_UP)',
+    carrier: 'it has a carrier (LOWER_UP)',
+    operstate: 'UP, DOWN, LOWERLAYERDOWN, UNKNOWN …',
+    mtu: 'bytes',
+    kind: 'tap, tun, veth, bridge, vxlan, geneve, openvswitch, dummy, physical, loopback …',
+    mac: 'Ethernet address',
+    master: 'device it is a port of; empty without',
+    portOf: 'kind of that: bridge, bond, openvswitch, vrf; empty without',
+    portState: 'disabled, listening, learning, forwarding or blocking; empty if it is not a bridge port',
+    isolated: 'bridge port that may not talk to other isolated ports',
+    hairpin: 'bridge port that may send back to where a packet came from',
+    learning: 'bridge port that learns addresses',
+    flood: 'bridge port that gets packets for unknown addresses',
+    stp: 'bridge: spanning tree is on',
+    vlanFiltering: 'bridge: filters by VLAN',
+    nfCallIptables: 'bridge: hands its packets to iptables',
+    queue: "root queueing discipline's kind",
+    txqlen: 'length of its transmit queue, packets',
+    rxDroppedDelta: 'received packets it dropped during the run; null when not read before',
+    txDroppedDelta: 'packets to send it dropped during the run; null when not read before',
+    rxErrorsDelta: 'receive errors during the run; null when not read before',
+    txErrorsDelta: 'transmit errors during the run; null when not read before',
+    xdp: 'an XDP program is attached',
+    xdpMode: 'driver, generic or offload; empty without',
+    xdpProgram: "the program's id; 0 without",
+    vxlanId: 'VXLAN network identifier; null if it is none',
+    vxlanRemote: "tunnel's far end or group; empty without",
+    vxlanPort: 'UDP port of the tunnel; null if it is none',
+    lowerDevice: 'device below it (VLAN, VXLAN, macvlan); empty without',
+    peerIndex: "veth: the other end's ifindex; null without",
+    peerNetnsid: "veth: id of the other end's namespace as this one knows it; null when it is the same",
+    upCommand: 'sets it up',
+    portUpCommand: 'lets its bridge port forward again',
+  },
+
+  async before(source, netns) {
+    await source.run(LINKS, { netns, phase: 'before' });
+  },
+
+  async collect(source, params) {
+    const device = deviceParam(params);
+    const prefix = await commandPrefix(source, params.netns);
+    const command = `${prefix}ip -s -d link show dev ${device ?? '?'}`;
+    if (device === undefined) return unknown('no device was named', command);
+    const answer = await source.run(LINKS, where(params, 'after'));
+    const links = answer.status === 'ok' ? parseLinks(answer.text) : undefined;
+    if (!links) return unknown(whyNot(answer), command);
+    const after = links.find((one) => one.name === device);
+    if (!after)
+      return known({ exists: false, device, up: false }, command, `${device} does not exist in this network namespace`);
+    const before = parseLinks(textOfAnswer(await source.run(LINKS, where(params, 'before'))) ?? '-');
+    return known(valueOf(after, before, prefix), command, textOf(after));
+  },
+};
+
+function valueOf(link: Link, before: Link[] | undefined, prefix: string) {
+  const was = before?.find((one) => one.index === link.index);
+  const flag = (name: string): boolean => link.port[name] === true;
+  return {
+    exists: true,
+    device: link.name,
+    index: link.index,
+    up: link.flags.includes('UP'),
+    carrier: link.flags.includes('LOWER_UP'),
+    operstate: link.operstate,
+    mtu: link.mtu,
+    kind: link.kind,
+    mac: link.mac,
+    master: link.master,
+    portOf: link.portOf,
+    portState: link.portOf === 'bridge' ? (stringIn(link.port, 'state') ?? '') : '',
+    isolated: flag('isolated'),
+    hairpin: flag('hairpin'),
+    learning: flag('learning'),
+    flood: flag('flood'),
+    stp: numberIn(link.data, 'stp_state') === 1,
+    vlanFiltering: numberIn(link.data, 'vlan_filtering') === 1,
+    nfCallIptables: numberIn(link.data, 'nf_call_iptables') === 1,
+    queue: link.qdisc,
+    txqlen: link.txqlen,
+    rxDroppedDelta: delta(was?.rx.dropped, link.rx.dropped),
+    txDroppedDelta: delta(was?.tx.dropped, link.tx.dropped),
+    rxErrorsDelta: delta(was?.rx.errors, link.rx.errors),
+    txErrorsDelta: delta(was?.tx.errors, link.tx.errors),
+    xdp: link.xdp !== undefined,
+    xdpMode: link.xdp?.mode ?? '',
+    xdpProgram: link.xdp?.id ?? 0,
+    vxlanId: link.kind === 'vxlan' ? (numberIn(link.data, 'id') ?? null) : null,
+    vxlanRemote: link.kind === 'vxlan' ? remoteOf(link) : '',
+    vxlanPort: link.kind === 'vxlan' ? (numberIn(link.data, 'port') ?? null) : null,
+    lowerDevice: stringIn(link.data, 'link') ?? '',
+    peerIndex: link.kind === 'veth' ? (link.peerIndex ?? null) : null,
+    peerNetnsid: link.kind === 'veth' ? (link.peerNetnsid ?? null) : null,
+    upCommand: `${prefix}ip link set dev ${link.name} up`,
+    portUpCommand: `${prefix}bridge link set dev ${link.name} state 3`,
+  };
+}
+
+function remoteOf(link: Link): string {
+  return (
+    stringIn(link.data, 'remote') ??
+    stringIn(link.data, 'remote6') ??
+    stringIn(link.data, 'group') ??
+    stringIn(link.data, 'group6') ??
+    ''
+  );
+}
+
+function textOf(link: Link): string {
+  const parts = [`${link.name}: ${link.kind}, ${link.flags.includes('UP') ? 'up' : 'down'}`];
+  if (link.operstate !== 'UNKNOWN' && link.operstate !== 'UP') parts.push(`operstate ${link.operstate}`);
+  parts.push(`mtu ${link.mtu}`);
+  if (link.portOf === 'bridge')
+    parts.push(
+      `port of ${link.master} ${String(link.port.state ?? '')}${link.port.isolated === true ? ', isolated' : ''}`,
+    );
+  else if (link.master) parts.push(`port of ${link.master}`);
+  if (link.xdp) parts.push(`XDP program ${link.xdp.id} (${link.xdp.mode})`);
+  if (link.kind === 'vxlan') parts.push(`VXLAN ${String(link.data.id ?? '?')} to ${remoteOf(link) || 'no remote'}`);
+  return parts.join(', ');
+}

@@ -1,0 +1,77 @@
+import { bridge } from './collectors/bridge.js';
+import { conntrack } from './collectors/conntrack.js';
+import { cpu } from './collectors/cpu.js';
+import { ethtool } from './collectors/ethtool.js';
+import { firewallRule } from './collectors/firewall-rule.js';
+import { interrupts, softirqs } from './collectors/interrupts.js';
+import { link } from './collectors/link.js';
+import { neighbour } from './collectors/neighbour.js';
+import { ovs } from './collectors/ovs.js';
+import { pressure } from './collectors/pressure.js';
+import { processState } from './collectors/process.js';
+import { qdisc } from './collectors/qdisc.js';
+import { route } from './collectors/route.js';
+import { schedstat } from './collectors/schedstat.js';
+import { snmp } from './collectors/snmp.js';
+import { socket } from './collectors/socket.js';
+import { softnet } from './collectors/softnet.js';
+import { sysctl } from './collectors/sysctl.js';
+import { tapOwner } from './collectors/tap-owner.js';
+import type { EvidenceCollector, EvidenceSource } from './types.js';
+
+/** The line of a fact is a member of every value, so that templates may name it. */
+function withText(collector: EvidenceCollector): EvidenceCollector {
+  return { ...collector, members: { text: 'the fact in one line', ...collector.members } };
+}
+
+/** Every kind of evidence, by the name rules use: `evidence.<name>`. */
+export const COLLECTORS: ReadonlyMap<string, EvidenceCollector> = new Map(
+  [
+    bridge,
+    conntrack,
+    cpu,
+    ethtool,
+    firewallRule,
+    interrupts,
+    link,
+    neighbour,
+    ovs,
+    pressure,
+    processState,
+    qdisc,
+    route,
+    schedstat,
+    snmp,
+    socket,
+    softirqs,
+    softnet,
+    sysctl,
+    tapOwner,
+  ].map((collector) => [collector.name, withText(collector)]),
+);
+
+/**
+ * Reads, before the traffic, the counters of the named collectors in the given namespaces (`undefined`: vdiag's own).
+ * Unknown names are passed over: the scenario was checked when it was loaded. Never throws.
+ */
+export async function snapshotBefore(
+  source: EvidenceSource,
+  names: readonly string[],
+  netnsList: readonly (number | undefined)[] = [undefined],
+): Promise<void> {
+  const namespaces = new Set(netnsList);
+  await Promise.all(
+    names.flatMap((name) =>
+      [...namespaces].map((netns) =>
+        COLLECTORS.get(name)
+          ?.before?.(source, netns)
+          .catch(() => undefined),
+      ),
+    ),
+  );
+}
+
+export { createLiveSource, type LiveSourceOptions } from './live-source.js';
+export { createRecordedSource } from './recorded-source.js';
+export { createRecordingSource, type RecordingSource, type RecordingSourceOptions } from './recording-source.js';
+export type { EvidenceEntry } from './entries.js';
