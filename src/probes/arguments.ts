@@ -35,7 +35,7 @@ const NEEDS_ONE_OF: Partial<Record<ProgramName, string[][]>> = {
   sched: [['task'], ['prev', 'next']],
 };
 
-/** Types of arguments by position in a program's record that may be pointers, unlike all other numbers. */
+/** Arguments without a type of their own that are pointers to void: code addresses, a hook's private data. */
 const POINTER_NUMBERS = new Set(['location', 'priv', 'aux']);
 
 /**
@@ -63,7 +63,10 @@ export function findArguments(
   const lost: string[] = [];
   for (const { name } of wanted) {
     if (args[name] !== undefined || expected[name] === undefined) continue;
-    if (moved.length === 0 && numberAt(name, prototype[expected[name]])) args[name] = expected[name];
+    const argument = prototype[expected[name]];
+    // An older kernel has fewer: that is no change of what is there.
+    if (!argument) continue;
+    if (moved.length === 0 && isNumber(name, argument)) args[name] = expected[name];
     else lost.push(name);
   }
   if (program === 'sched' && args.prev !== undefined && args.next === undefined) delete args.prev;
@@ -99,10 +102,8 @@ function isByReference(argument: BtfArgument): boolean {
   return argument.type === 'void *' && (argument.name === 'pskb' || argument.name === 'skbp');
 }
 
-function numberAt(name: string, argument: BtfArgument | undefined): boolean {
-  if (!argument) return false;
-  if (!argument.pointer) return true;
-  return POINTER_NUMBERS.has(name) && argument.type === 'void';
+function isNumber(name: string, argument: BtfArgument): boolean {
+  return !argument.pointer || (POINTER_NUMBERS.has(name) && argument.type === 'void');
 }
 
 function whyMissing(name: string, prototype: readonly BtfArgument[]): ProbeCause {

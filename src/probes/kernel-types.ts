@@ -1,9 +1,11 @@
 import type { BtfArgument } from '../bpf/types.js';
 
-/** What the plan asks of the kernel's BTF; KernelBtf of src/bpf answers it. */
+/** What this folder asks of the kernel's BTF; KernelBtf of src/bpf answers it. */
 export interface KernelTypes {
   /** Arguments of a tracepoint, without the leading `void *__data`; undefined when there is no such tracepoint. */
   tracepointArgs(name: string): readonly BtfArgument[] | undefined;
   /** Arguments of a function, modules included; undefined when BTF does not have it. */
   functionArgs(name: string): readonly BtfArgument[] | undefined;
+  /** Number → name of an enum's values; empty when there is no such enum. */
+  enumValues(name: string): ReadonlyMap<number, string>;
 }
