@@ -49,9 +49,14 @@ export async function labDown(id: string): Promise<string[]> {
   );
 }
 
-/** Removes every lab of this machine, also what a crash left behind. @returns the names of the namespaces removed. */
-export async function labDownAll(): Promise<string[]> {
-  return removeNamespaces(labNamespaces().map((entry) => entry.name));
+/**
+ * Removes every lab of this machine, also what a crash left behind.
+ * @param options.startingWith only those whose id begins so
+ * @returns the names of the namespaces removed.
+ */
+export async function labDownAll(options: { startingWith?: string } = {}): Promise<string[]> {
+  const ids = labNamespaces().filter((entry) => entry.labId.startsWith(options.startingWith ?? ''));
+  return removeNamespaces(ids.map((entry) => entry.name));
 }
 
 /** The labs that are there, by id, with the names of their namespaces and how many processes are in them. */

@@ -84,14 +84,14 @@ describe('lab: faults', () => {
 
   it('says where a file asks for what cannot be', () => {
     expect(() => loadFault(altered('rate {{rate}} burst', 'rate {{rat}} burst'))).to.throw(
-      /altered\.yaml:10:\d+: "\{\{rat\}\}" is not known/,
+      /altered\.yaml:11:\d+: "\{\{rat\}\}" is not known/,
     );
     expect(() => loadFault(altered('tc qdisc add dev {{port}}', 'sh -c id {{port}}'))).to.throw(
       /"sh" is not a program/,
     );
     expect(() => loadFault(altered('to-b]', 'to-c]'))).to.throw(/direction "to-c" names no endpoint/);
     expect(() => loadFault(altered('from: a, to: b', 'from: a, to: z'))).to.throw(
-      /altered\.yaml:12:\d+: there is no endpoint "z"/,
+      /altered\.yaml:13:\d+: there is no endpoint "z"/,
     );
     expect(() => loadFault(altered('needs: [tbf]', 'needs: [tfb]'))).to.throw(/needs "tfb" is not known/);
     expect(() => loadFault(altered('max: 10s', 'max: ten'))).to.throw(/traffic/);

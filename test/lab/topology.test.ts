@@ -56,7 +56,7 @@ describe('lab: topologies', () => {
 
   it('says where a file contradicts itself', () => {
     expect(() => loadTopology(altered('name: vma, master: br0', 'name: vma, master: br1'))).to.throw(
-      /altered\.yaml:14:\d+: namespace host has no bridge "br1".*br0/,
+      /altered\.yaml:15:\d+: namespace host has no bridge "br1".*br0/,
     );
     expect(() => loadTopology(altered('{ in: b, name: eth0', '{ in: c, name: eth0'))).to.throw(
       /there is no namespace "c"/,

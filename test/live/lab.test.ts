@@ -1,0 +1,155 @@
+import { spawn } from 'node:child_process';
+import { expect } from 'chai';
+import { execa } from 'execa';
+import {
+  allVariants,
+  chooseVariant,
+  faultIds,
+  injectFault,
+  labDown,
+  labDownAll,
+  labUp,
+  listLabs,
+  loadFault,
+  loadTopology,
+  missingNeeds,
+  needsOf,
+  runTraffic,
+  topologyIds,
+} from '../../src/lab/index.js';
+import type { Fault, Lab, TrafficResult } from '../../src/lab/index.js';
+
+const ID = 'live-lab-test';
+
+/** Everything that a lab could leave behind in the machine's own network. */
+async function machineState(): Promise<string> {
+  const show = async (...argv: string[]): Promise<string> => (await execa('ip', argv)).stdout;
+  return [
+    await show('-o', 'link'),
+    await show('-o', 'route'),
+    await show('-6', '-o', 'route'),
+    await show('rule'),
+  ].join('\n');
+}
+
+async function namespaces(): Promise<string[]> {
+  return (await execa('ip', ['netns', 'list'])).stdout.split('\n').map((line) => line.split(' ')[0]);
+}
+
+describe('lab, live', function () {
+  let before = '';
+  this.beforeAll(async () => {
+    await labDown(ID);
+    before = await machineState();
+  });
+  afterEach(() => labDown(ID));
+
+  for (const id of topologyIds()) {
+    it(`${id}: comes up, carries IPv4 and IPv6, and goes without a trace`, async () => {
+      const lab = await labUp(loadTopology(id), { id: ID });
+      expect(await namespaces()).to.include.members(Object.values(lab.namespaces).map(({ name }) => name));
+      const results = await runTraffic(lab, [
+        { from: 'a', to: 'b', kind: 'ping', count: 3, interval: '50ms' },
+        { from: 'b', to: 'a', kind: 'ping', count: 3, interval: '50ms', family: 6 },
+        { from: 'a', to: 'b', kind: 'tcp-stream', bytes: '300KB', family: 6 },
+        { from: 'b', to: 'a', kind: 'udp-request-response', count: 3 },
+      ]);
+      for (const result of results)
+        expect(result, JSON.stringify(result)).to.deep.include({ answered: result.sent, failures: {} });
+      expect(results[2].bytesReceived).to.equal(300_000);
+      const inode = (await lab.exec('a', ['stat', '-L', '-c', '%i', '/proc/self/ns/net'])).stdout;
+      expect(Number(inode)).to.equal(lab.namespaces.a.inode);
+      expect(await labDown(ID)).to.have.length(Object.keys(lab.namespaces).length);
+      expect((await namespaces()).filter((name) => name.startsWith(`vdiag-${ID}-`))).to.deep.equal([]);
+      expect(await machineState()).to.equal(before);
+    });
+  }
+
+  it('is made anew when it is there, and removing what is not there is no error', async () => {
+    const topology = loadTopology('two-vms-on-a-bridge');
+    const first = await labUp(topology, { id: ID });
+    const second = await labUp(topology, { id: ID });
+    expect(second.namespaces.a.inode).to.not.equal(first.namespaces.a.inode);
+    await labDown(ID);
+    expect(await labDown(ID)).to.deep.equal([]);
+  });
+
+  it('down --all removes what a crash left, with the processes in it, also a stopped one', async () => {
+    const lab = await labUp(loadTopology('two-vms-on-a-bridge'), { id: ID });
+    const child = spawn('ip', ['netns', 'exec', lab.namespaces.a.name, 'sleep', '600'], { stdio: 'ignore' });
+    const ended = new Promise((resolve) => child.on('exit', (_code, signal) => resolve(signal)));
+    while ((await listLabs()).find(({ id }) => id === ID)?.processes !== 1)
+      await new Promise((done) => setTimeout(done, 20));
+    child.kill('SIGSTOP');
+    // Not every lab of the machine: another run may be at work beside this one.
+    const removed = await labDownAll({ startingWith: ID });
+    expect(removed).to.have.members(Object.values(lab.namespaces).map(({ name }) => name));
+    expect(await ended).to.equal('SIGTERM');
+    expect((await listLabs()).map(({ id }) => id)).to.not.include(ID);
+  });
+
+  it('removes what was made when something fails halfway', async () => {
+    const topology = { ...loadTopology('two-vms-on-a-bridge'), routes: [{ in: 'a', to: 'default', via: '192.0.2.1' }] };
+    const error = await labUp(topology, { id: ID }).catch((reason: Error) => reason.message);
+    expect(error).to.match(
+      /"ip -4 -n vdiag-live-lab-test-a route add default via 192\.0\.2\.1" failed: .*Nexthop has invalid gateway/,
+    );
+    expect((await namespaces()).filter((name) => name.startsWith(`vdiag-${ID}-`))).to.deep.equal([]);
+  });
+
+  it('says what a fault cannot be put into', async () => {
+    const lab = await labUp(loadTopology('two-vms-on-a-bridge'), { id: ID });
+    const error = await injectFault(lab, loadFault('nft-drop'), {}).catch((reason: Error) => reason.message);
+    expect(error).to.contain('belongs in the topology two-behind-a-router, not two-vms-on-a-bridge');
+  });
+
+  describe('faults do what they say', () => {
+    const effects: Record<string, (results: TrafficResult[], lab: Lab) => void> = {
+      'slow-bridge-port': ([ping]) => expect(Math.max(...ping.roundTripsMs)).to.be.above(50),
+      'netem-delay': ([ping]) => expect(Math.min(...ping.roundTripsMs)).to.be.above(19),
+      'firewall-drop-forward': ([connect, ping]) => {
+        expect(connect.failures).to.deep.equal({ timeout: connect.sent });
+        expect(ping.answered).to.equal(ping.sent);
+      },
+      'nft-drop': ([connect, ping]) => {
+        expect(connect.failures).to.deep.equal({ timeout: connect.sent });
+        expect(ping.answered).to.equal(ping.sent);
+      },
+      'port-closed': ([connect]) => expect(connect.failures).to.deep.equal({ refused: connect.sent }),
+      'bridge-port-blocked': ([ping]) => expect(ping.answered).to.equal(0),
+      'no-route': ([ping]) => {
+        expect(ping.answered).to.equal(0);
+        // The router limits how often it says so.
+        expect(ping.failures).to.have.property('destination net unreachable');
+      },
+      'neighbour-failed': ([ping]) => {
+        expect(ping.answered).to.equal(0);
+        expect(ping.failures).to.have.property('destination host unreachable');
+      },
+      'mtu-blackhole': ([ping, stream]) => {
+        expect(ping.answered).to.equal(ping.sent);
+        expect(stream).to.include({ cutShort: true, bytesReceived: 0 });
+      },
+    };
+    const healthy = (results: TrafficResult[]): void => {
+      for (const result of results)
+        expect(result, JSON.stringify(result)).to.deep.include({ answered: result.sent, failures: {} });
+    };
+
+    for (const id of faultIds()) {
+      const fault: Fault = loadFault(id);
+      // One of its variants, another each day, so that all have their turn.
+      const variant = chooseVariant(fault, Math.floor(Date.now() / 86_400_000));
+      const name = `${id} ${JSON.stringify(variant)}`;
+      it(name, async function () {
+        const missing = await missingNeeds(needsOf(fault, variant));
+        // netem is not in the development machine's kernel; test/kernels/lab.test.ts injects everything.
+        if (missing.length > 0) return this.skip();
+        expect(allVariants(fault)).to.deep.include(variant);
+        const lab = await labUp(loadTopology(fault.topology), { id: ID });
+        const { traffic } = await injectFault(lab, fault, variant);
+        (fault.expect.diagnosis ? effects[id] : healthy)(await runTraffic(lab, traffic), lab);
+      });
+    }
+  });
+});
