@@ -1,0 +1,43 @@
+import { rmSync } from 'node:fs';
+import { expect } from 'chai';
+import type { TrafficResult } from '../../src/lab/index.js';
+import { runInVm } from './harness.js';
+
+/** Injects each fault in a lab of its own and prints what came of its traffic, or what it lacks. */
+const SCRIPT = `
+import { injectFault, labDown, labUp, listLabs, loadFault, loadTopology, allVariants, missingNeeds, needsOf, runTraffic } from '/vdiag/dist/lab/index.js';
+const out = {};
+for (const id of process.argv.slice(2)) {
+  const fault = loadFault(id);
+  const [variant] = allVariants(fault);
+  const missing = await missingNeeds(needsOf(fault, variant));
+  if (missing.length > 0) { out[id] = { missing }; continue; }
+  const lab = await labUp(loadTopology(fault.topology));
+  const { traffic } = await injectFault(lab, fault, variant);
+  out[id] = { results: await runTraffic(lab, traffic) };
+  await labDown(lab.id);
+}
+out.left = await listLabs();
+console.log(JSON.stringify(out));
+`;
+
+describe('lab on kernel 6.1', () => {
+  it('has what every fault needs; a delay delays, a firewall rule drops, a tunnel carries', async () => {
+    const faults = ['netem-delay', 'firewall-drop-forward', 'healthy-vxlan'];
+    const result = await runInVm({
+      kernel: '6.1',
+      files: { 'faults.mjs': SCRIPT },
+      job: `node faults.mjs ${faults.join(' ')}`,
+      timeoutSeconds: 120,
+    });
+    rmSync(result.artefacts, { recursive: true });
+    expect(result.status, result.stderr).to.equal(0);
+    const out = JSON.parse(result.stdout) as Record<string, { missing?: string[]; results: TrafficResult[] }>;
+    for (const fault of faults) expect(out[fault].missing, fault).to.equal(undefined);
+    expect(Math.min(...out['netem-delay'].results[0].roundTripsMs)).to.be.above(49);
+    expect(out['firewall-drop-forward'].results[0]).to.deep.include({ answered: 0, failures: { timeout: 2 } });
+    for (const result of out['healthy-vxlan'].results)
+      expect(result, JSON.stringify(result)).to.include({ answered: result.sent });
+    expect(out.left).to.deep.equal([]);
+  });
+});
