@@ -36,7 +36,9 @@ export class PacketHeaders {
     this.u32 = u32;
     this.at = at;
     const inner = at + this.p.inner;
-    this.headersAt = u8[inner + this.h.version] === 0 ? at + this.p.outer : inner;
+    // An ICMP error's quotation stands there too, without a tunnel: that is another packet's.
+    const tunnelled = u8[inner + this.h.version] !== 0 && u8[inner + this.h.tunnel] !== 0;
+    this.headersAt = tunnelled ? inner : at + this.p.outer;
   }
 
   clear(): void {

@@ -68,6 +68,9 @@ export interface PairStats {
   roundTrips: LatencyStats;
   /** Peer turnaround: from b reading the request to b's answer entering. */
   turnaround: LatencyStats;
+  /** Whose turnaround it is: `a` when nearly all round trips are begun by b. Absent: b's. */
+  turnaroundOf?: 'a' | 'b';
+  /** Also, when the scenario names it, the peer's turnaround once more as a segment of kind `peer`, as the last. */
   segments: SegmentStats[];
 }
 
@@ -83,9 +86,11 @@ export interface SegmentStats {
   /** Consumer that ended a `ring` or `socket` segment. */
   consumer?: { pid: number; tid: number };
   latency: LatencyStats;
-  /** Packets that entered it and did not leave it, and how many of these were dropped in it. */
+  /** Packets that entered it, and how many of these did not leave it. */
   entered: number;
   lost: number;
+  /** Of the lost ones, those that were seen dropped; the others are stuck, or their end was not seen. */
+  dropped?: number;
   /** Share of the round trip, 0..1, by mean; only for pairs with round trips. */
   share: number;
 }

@@ -1,0 +1,102 @@
+import { type PacketHeaders, PROTO } from '../events/packet-headers.js';
+import { type Pair, hashWords } from './pair.js';
+import type { PathState } from './path-state.js';
+
+/** A packet that waits for its reply. */
+export interface Request {
+  /** Its path, as long as it lives; `serial` tells whether it still is the one. */
+  path: PathState;
+  serial: number;
+  /** TCP: the acknowledgement that covers it; ICMP: its sequence number. */
+  key: number;
+  ipId: number;
+  pair: Pair;
+  reverse: boolean;
+  firstTs: number;
+  /** When it had reached its consumer, as far as was seen. */
+  deliveredTs: number;
+  cells: number[];
+  times: number[];
+}
+
+/** One direction of a conversation. */
+export class HalfFlow {
+  /** TCP: the sequence number after the highest byte sent. */
+  nextSeq = 0;
+  started = false;
+  /** Oldest first. */
+  waiting: Request[] = [];
+}
+
+/** A conversation: the packets of one pair of ports (or ICMP identifier) in both directions. */
+export class Flow {
+  readonly halves: [HalfFlow, HalfFlow] = [new HalfFlow(), new HalfFlow()];
+  /** Latest GSO packet, for the segments that a device cuts it into. */
+  gso: PathState | undefined;
+  gsoSerial = 0;
+  gsoSeq = 0;
+  gsoLength = 0;
+
+  constructor(readonly pair: Pair) {}
+}
+
+/** What a tuple of addresses and ports belongs to. */
+export interface FlowEntry {
+  flow: Flow;
+  reverse: boolean;
+}
+
+/**
+ * Conversations by the addresses and ports of a packet, in its own order. Where NAT rewrites a packet, the tuple that its
+ * replies will carry is learned, so that they count for the conversation as its sender knows it. Bounded: the oldest goes.
+ */
+export class FlowTable {
+  private readonly entries = new Map<number, FlowEntry>();
+
+  constructor(private readonly limit: number) {}
+
+  find(packet: PacketHeaders): FlowEntry | undefined {
+    return this.entries.get(tupleHash(packet, false));
+  }
+
+  /** Learns a packet's tuple and that of its replies. */
+  learn(packet: PacketHeaders, flow: Flow, reverse: boolean): void {
+    this.put(tupleHash(packet, false), { flow, reverse });
+    this.put(tupleHash(packet, true), { flow, reverse: !reverse });
+  }
+
+  private put(key: number, entry: FlowEntry): void {
+    if (this.entries.size >= this.limit && !this.entries.has(key)) {
+      for (const oldest of this.entries.keys()) {
+        this.entries.delete(oldest);
+        break;
+      }
+    }
+    this.entries.set(key, entry);
+  }
+}
+
+/** 53 bits of addresses, ports and protocol; `reply`: as the packet's reply will carry them. */
+export function tupleHash(packet: PacketHeaders, reply: boolean): number {
+  const { u32, protocol } = packet;
+  const from = reply ? packet.daddrWord : packet.saddrWord;
+  const to = reply ? packet.saddrWord : packet.daddrWord;
+  const words = packet.addressBytes >>> 2;
+  let ports = 0;
+  if (packet.hasPorts && !packet.laterFragment) {
+    const [sport, dport] = reply ? [packet.second16, packet.first16] : [packet.first16, packet.second16];
+    ports = (sport << 16) | dport;
+  } else if (packet.isIcmp && isEcho(packet)) ports = packet.first16;
+  const a = hashWords(u32, from, words);
+  const b = hashWords(u32, to, words);
+  const kind = packet.isArp ? 0x806 : protocol;
+  const low = Math.imul(a ^ Math.imul(b, 0x85ebca6b) ^ Math.imul(ports ^ kind, 0xc2b2ae35), 0x9e3779b1);
+  const high = Math.imul(b ^ Math.imul(a, 0x27d4eb2f) ^ Math.imul(ports, 0x165667b1) ^ (kind << 7), 0x85ebca6b);
+  return ((high ^ (high >>> 13)) & 0x1fffff) * 4294967296 + ((low ^ (low >>> 15)) >>> 0);
+}
+
+/** ICMP echo request or reply, of either version. */
+export function isEcho(packet: PacketHeaders): boolean {
+  const { icmpType } = packet;
+  return packet.protocol === PROTO.icmp6 ? icmpType === 128 || icmpType === 129 : icmpType === 8 || icmpType === 0;
+}

@@ -1,0 +1,138 @@
+import { type PacketHeaders, PROTO, TCP } from '../events/packet-headers.js';
+import { type Flow, type HalfFlow, isEcho, type Request } from './flow.js';
+import { END, type PathState } from './path-state.js';
+import type { SegmentCell } from './segments.js';
+
+/** More unanswered datagrams than this are a stream, not requests. */
+const MAX_DATAGRAMS = 8;
+const MAX_SEGMENTS = 16;
+const MAX_ECHOES = 16;
+/** An answer that comes later (ns) answers something else. */
+const PATIENCE_NS = { datagram: 10e9, other: 60e9 };
+
+/**
+ * Finds which packet answers which: ICMP echo by identifier and sequence, TCP by the first acknowledgement that covers
+ * the data, UDP by order within a conversation.
+ */
+export class RoundTrips {
+  count = 0;
+
+  /** Takes in a packet whose whole headers are seen for the first time. */
+  enter(path: PathState, packet: PacketHeaders): void {
+    const { flow } = path;
+    if (!flow || packet.laterFragment) return;
+    if (packet.isTcp) this.tcp(path, flow, packet);
+    else if (packet.isIcmp) this.icmp(path, flow, packet);
+    else if (packet.protocol === PROTO.udp && packet.version !== 0) this.udp(path, flow);
+  }
+
+  /** Takes what is known of a request from its path, which is about to go (or has been answered). */
+  settle(request: Request): void {
+    const { path } = request;
+    if (path.serial !== request.serial) return;
+    request.deliveredTs = path.progressTs;
+    request.cells = path.cells.slice();
+    request.times = path.times.slice();
+    path.request = undefined;
+  }
+
+  /** The reply's path has ended (or the run has): the round trip is complete if the reply got where it should. */
+  complete(reply: PathState, cells: readonly SegmentCell[]): void {
+    const request = reply.answers;
+    if (!request || (reply.ends & (END.delivered | END.freed)) === 0) return;
+    const trips = request.pair.trips[request.reverse ? 1 : 0];
+    const total = Math.max(0, reply.progressTs - request.firstTs);
+    trips.total.record(total);
+    trips.turnaround.record(reply.firstTs - request.deliveredTs);
+    trips.sum += total;
+    this.count++;
+    const begun = request.reverse ? 1 : 0;
+    request.cells.forEach((cell, i) => (cells[cell].inTrips[begun] += request.times[i]));
+    reply.cells.forEach((cell, i) => (cells[cell].inTrips[begun] += reply.times[i]));
+  }
+
+  private icmp(path: PathState, flow: Flow, packet: PacketHeaders): void {
+    if (!isEcho(packet)) return;
+    const { icmpType, second16: sequence } = packet;
+    const own = half(flow, path.reverse);
+    if (icmpType === 8 || icmpType === 128) {
+      this.wait(own, path, sequence, 0, MAX_ECHOES);
+      return;
+    }
+    const { waiting } = half(flow, !path.reverse);
+    // The newest with that number: an older one was lost, and numbers come again.
+    for (let i = waiting.length - 1; i >= 0; i--) {
+      if (waiting[i].key !== sequence) continue;
+      this.answer(path, waiting[i], PATIENCE_NS.other);
+      waiting.splice(i, 1);
+      return;
+    }
+  }
+
+  private udp(path: PathState, flow: Flow): void {
+    const asked = half(flow, !path.reverse);
+    const own = half(flow, path.reverse);
+    const request =
+      asked.waiting.length > 0 && asked.waiting.length < MAX_DATAGRAMS ? asked.waiting.shift() : undefined;
+    if (request) {
+      this.answer(path, request, PATIENCE_NS.datagram);
+      return;
+    }
+    asked.waiting.length = 0;
+    this.wait(own, path, 0, 0, MAX_DATAGRAMS);
+  }
+
+  private tcp(path: PathState, flow: Flow, packet: PacketHeaders): void {
+    const { tcpFlags, seq, ipId } = packet;
+    const own = half(flow, path.reverse);
+    if ((tcpFlags & TCP.ack) !== 0) this.acknowledge(path, half(flow, !path.reverse), packet.ack);
+    const length = packet.payload + ((tcpFlags & (TCP.syn | TCP.fin)) !== 0 ? 1 : 0);
+    if (length === 0 || (tcpFlags & TCP.rst) !== 0) return;
+    const end = (seq + length) >>> 0;
+    const syn = (tcpFlags & TCP.syn) !== 0;
+    if (own.started && (syn ? own.nextSeq === end : after(own.nextSeq, seq))) {
+      // Sent again, so an acknowledgement would be for either (Karn); unless a guest between has passed the same packet on.
+      if (!own.waiting.some((request) => request.key === end && request.ipId === ipId && ipId !== 0)) {
+        own.waiting = own.waiting.filter((request) => !after(request.key, seq));
+      }
+      if (after(end, own.nextSeq)) own.nextSeq = end;
+      return;
+    }
+    // A connection of its own on the same ports.
+    if (syn) own.waiting.length = 0;
+    own.started = true;
+    own.nextSeq = end;
+    // With more under way than are followed, the older ones stay: their acknowledgement comes first.
+    if (own.waiting.length < MAX_SEGMENTS) this.wait(own, path, end, ipId, MAX_SEGMENTS);
+  }
+
+  /** Of all that this acknowledges the newest is answered: the older ones it covers waited for that one (delayed ACK). */
+  private acknowledge(path: PathState, asked: HalfFlow, ack: number): void {
+    let covered = 0;
+    while (covered < asked.waiting.length && !after(asked.waiting[covered].key, ack)) covered++;
+    if (covered === 0) return;
+    this.answer(path, asked.waiting[covered - 1], PATIENCE_NS.other);
+    asked.waiting.splice(0, covered);
+  }
+
+  private wait(own: HalfFlow, path: PathState, key: number, ipId: number, most: number): void {
+    if (!path.pair) return;
+    if (own.waiting.length >= most) own.waiting.shift();
+    const request: Request = {
+      ...{ path, serial: path.serial, key, ipId, pair: path.pair, reverse: path.reverse },
+      ...{ firstTs: path.firstTs, deliveredTs: path.firstTs, cells: [], times: [] },
+    };
+    path.request = request;
+    own.waiting.push(request);
+  }
+
+  private answer(reply: PathState, request: Request, patience: number): void {
+    this.settle(request);
+    if (reply.firstTs >= request.firstTs && reply.firstTs - request.firstTs < patience) reply.answers = request;
+  }
+}
+
+const half = (flow: Flow, reverse: boolean): HalfFlow => flow.halves[reverse ? 1 : 0];
+
+/** Whether a TCP sequence number comes after another, modulo 2^32. */
+const after = (a: number, b: number): boolean => ((a - b) | 0) > 0;

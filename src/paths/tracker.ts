@@ -1,0 +1,399 @@
+import { type DecodeContext, EventCursor } from '../events/cursor.js';
+import { FLAG, KIND } from '../events/layout.js';
+import type { PacketHeaders } from '../events/packet-headers.js';
+import { ROLES, roleNumber } from '../events/probe-table.js';
+import { Flow, FlowTable } from './flow.js';
+import { HopPool } from './hop-pool.js';
+import { type HostDevice, HostDevices } from './host-devices.js';
+import { type FirstEnd, PairTable } from './pair.js';
+import { Carriers, PathIndex } from './path-index.js';
+import { END, PathList, PathState } from './path-state.js';
+import { RoundTrips } from './round-trips.js';
+import { SampleSet } from './samples.js';
+import { SegmentMeter } from './segments.js';
+import { Stitcher } from './stitch.js';
+import { summarise, type PathAnalysis } from './summary.js';
+import type { PathView, SegmentSpec } from './types.js';
+import { QdiscWaits, SchedWaits } from './waits.js';
+
+/** What a tracker may hold; the defaults keep it below some 80 MB. */
+export interface TrackerLimits {
+  /** Packets under way at one time. */
+  paths: number;
+  /** Events of packets under way. */
+  hops: number;
+  /** Events of one packet that are kept; later ones are only counted. */
+  hopsOfPath: number;
+  pairs: number;
+  flows: number;
+  /** Pairs of which paths are shown. */
+  sampledPairs: number;
+  /** A packet that does nothing for so long (ns) is given up. */
+  idleNs: number;
+  /** How long (ns) an ended packet is kept for events that come late, from another CPU. */
+  lingerNs: number;
+}
+
+const DEFAULT_LIMITS: TrackerLimits = {
+  ...{ paths: 32768, hops: 131072, hopsOfPath: 96, pairs: 256, flows: 16384, sampledPairs: 16 },
+  ...{ idleNs: 30e9, lingerNs: 20e6 },
+};
+
+/** What a tracker is to do: plain data, so that it can cross to a Worker. */
+export interface TrackerOptions {
+  segments: readonly SegmentSpec[];
+  /** Match requests and replies. */
+  roundTrips: boolean;
+  /** Which end is to be `a` (`--src`). Absent: the one that sends first. */
+  first?: FirstEnd;
+  /** Devices of the host, their kinds, guests and consumers. */
+  devices?: readonly HostDevice[];
+  limits?: Partial<TrackerLimits>;
+}
+
+const ROLE = {
+  receive: roleNumber('receive'),
+  transmitted: roleNumber('transmitted'),
+  deliver: roleNumber('deliver'),
+  localOut: roleNumber('local-out'),
+};
+/** Roles that say nothing about how far a packet has come. */
+const BESIDE = Uint8Array.from(ROLES, (role) =>
+  ['free', 'drop', 'clone', 'other', 'socket-state', 'neighbour', 'sched'].includes(role) ? 1 : 0,
+);
+/** Left alone for so long (ns) when the run ends, a packet is not just under way: it is stuck. */
+const STUCK_NS = 100e6;
+
+/**
+ * Puts events together to packet paths, and paths to segments, round trips and pairs. Its results depend on the records
+ * and their order alone: not on batches, clocks or addresses. Memory is bounded; what had to be forgotten is counted.
+ */
+export class PathTracker {
+  private readonly limits: TrackerLimits;
+  private readonly index: PathIndex;
+  private readonly pool: HopPool;
+  private readonly open = new PathList();
+  private readonly ended = new PathList();
+  private readonly spare: PathState[] = [];
+  private readonly pairs: PairTable;
+  private readonly flows: FlowTable;
+  private readonly trips = new RoundTrips();
+  private readonly stitcher = new Stitcher();
+  private readonly carriers = new Carriers();
+  private readonly sched = new SchedWaits();
+  private readonly devices: HostDevices;
+  private readonly meter: SegmentMeter;
+  private readonly qdiscs: QdiscWaits;
+  private serials = 0;
+  private packets = 0;
+  private forgotten = 0;
+  private firstTs = 0;
+  private lastTs = 0;
+  private now = 0;
+
+  /**
+   * @param cursor the one that {@link next} will be called with.
+   * @param context what that cursor was made with: paths that are shown are read again with another one.
+   */
+  constructor(
+    private readonly cursor: EventCursor,
+    private readonly context: DecodeContext,
+    private readonly options: TrackerOptions,
+  ) {
+    this.limits = { ...DEFAULT_LIMITS, ...options.limits };
+    this.index = new PathIndex(this.limits.paths);
+    this.pool = new HopPool(this.limits.hops, cursor);
+    this.pairs = new PairTable(this.limits.pairs, options.first);
+    this.flows = new FlowTable(this.limits.flows);
+    this.devices = new HostDevices(options.devices ?? []);
+    this.meter = new SegmentMeter(options.segments, cursor, this.pool, this.devices);
+    this.qdiscs = new QdiscWaits(cursor, this.pool);
+  }
+
+  /**
+   * Takes in the cursor's current event. Afterwards the cursor's `facts` and `packet` also say what is known of the
+   * packet's path, for the rules.
+   */
+  next(cursor: EventCursor): void {
+    const { ts } = cursor;
+    if (this.firstTs === 0 || ts < this.firstTs) this.firstTs = ts;
+    if (ts > this.lastTs) this.lastTs = ts;
+    if (ts > this.now) this.now = ts;
+    if (cursor.kind === KIND.sched) {
+      this.sched.event(cursor);
+      return;
+    }
+    const low = cursor.pathLow;
+    const high = cursor.pathHigh;
+    if ((low | high) === 0 || cursor.kind === KIND.socket) return;
+    const { flags, role } = cursor;
+    const device = cursor.device;
+    let path = this.index.find(low, high);
+    const known = path !== undefined;
+    if (!path) {
+      // The end of a transmission may come after the packet's own end; alone it tells nothing.
+      if (role === ROLE.transmitted && (flags & FLAG.born) === 0) return;
+      path = this.stitched(cursor, role);
+      if (!path) path = this.begin(cursor, ts);
+      this.index.set(low, high, path);
+      this.carriers.carry(cursor.skb, path);
+    } else if ((flags & FLAG.cloned) !== 0) this.addSkb(path, cursor);
+    const { facts } = cursor;
+    facts.id = path.serial;
+    facts.firstTs = path.firstTs;
+    facts.lastTs = path.lastTs;
+    facts.events = ++path.events;
+    facts.firstDevice = path.firstDevice.name;
+    const first = path.events === 1;
+    facts.lastProbe = first ? '' : cursor.probes.points[path.lastProbe].name;
+    facts.lastRole = first ? '' : ROLES[cursor.probes.roles[path.lastProbe]];
+    facts.lastDevice = first ? '' : path.lastDevice.name;
+    this.add(path, cursor, ts, device.id, role, known || !first);
+    path.lastProbe = cursor.probe;
+    if (device.id !== 0) path.lastDevice = device;
+    if (ts > path.lastTs) path.lastTs = ts;
+    if (path.ended) this.ended.touch(path);
+    else this.open.touch(path);
+    if ((flags & (FLAG.freed | FLAG.dropped)) !== 0) this.endOfSkb(path, cursor.skb, (flags & FLAG.dropped) !== 0);
+    this.expire();
+  }
+
+  /** The parts of the analysis that paths give. Call once, after the last event. */
+  finish(): PathAnalysis {
+    while (this.ended.oldest) this.settle(this.ended.oldest, 'seen');
+    while (this.open.oldest) this.settle(this.open.oldest, 'run');
+    return summarise({
+      cursor: this.cursor,
+      reader: new EventCursor(this.context),
+      pairs: this.pairs,
+      meter: this.meter,
+      devices: this.devices,
+      qdiscs: this.qdiscs,
+      sched: this.sched,
+      peer: this.options.segments.find((spec) => spec.kind === 'peer'),
+      sampledPairs: this.limits.sampledPairs,
+      counts: {
+        packets: this.packets,
+        roundTrips: this.trips.count,
+        firstTs: this.firstTs,
+        lastTs: this.lastTs,
+        forgotten: this.forgotten,
+      },
+    });
+  }
+
+  private begin(cursor: EventCursor, ts: number): PathState {
+    if ((cursor.flags & FLAG.reused) !== 0) this.overwrite(cursor.skb);
+    if (this.open.length + this.ended.length >= this.limits.paths) this.evict();
+    const path = this.spare.pop() ?? new PathState(cursor.devices.none);
+    path.begin(++this.serials, ts, cursor.device, cursor.probe);
+    this.packets++;
+    this.open.append(path);
+    return path;
+  }
+
+  /** The path that an skb, first seen in the middle of its way, belongs to. */
+  private stitched(cursor: EventCursor, role: number): PathState | undefined {
+    if (cursor.kind !== KIND.packet) return undefined;
+    const { packet } = cursor;
+    const path = this.stitcher.find(packet, role, this.now) ?? this.gsoParent(packet, role);
+    if (path) this.addSkb(path, cursor);
+    return path;
+  }
+
+  /** One more skb carries the packet, which so lives on if it had ended. */
+  private addSkb(path: PathState, cursor: EventCursor): void {
+    path.skbs++;
+    this.carriers.carry(cursor.skb, path);
+    if (!path.ended) return;
+    path.ended = false;
+    this.ended.remove(path);
+    this.open.append(path);
+  }
+
+  /** An skb's address carries a new packet, so that of the old one has ended unseen. */
+  private overwrite(skb: number): void {
+    const path = this.carriers.find(skb);
+    if (!path || path.ended || --path.skbs > 0) return;
+    path.overwritten = true;
+    this.end(path);
+  }
+
+  /** A segment that a device cut from a larger packet carries a part of its bytes. */
+  private gsoParent(packet: PacketHeaders, role: number): PathState | undefined {
+    if (role === ROLE.receive || role === ROLE.localOut || !packet.isTcp || packet.payload === 0) return undefined;
+    const flow = this.flows.find(packet)?.flow;
+    const path = flow?.gso;
+    if (!flow || !path || path.serial !== flow.gsoSerial || path.skbs >= this.limits.hopsOfPath) return undefined;
+    return (packet.seq - flow.gsoSeq) >>> 0 < flow.gsoLength ? path : undefined;
+  }
+
+  private add(path: PathState, cursor: EventCursor, ts: number, device: number, role: number, later: boolean): void {
+    const hasHeaders = cursor.kind === KIND.packet;
+    if (hasHeaders) this.headers(path, cursor);
+    if (path.kept < this.limits.hopsOfPath) {
+      while (this.pool.full && this.evict(path));
+      if (!this.pool.full) {
+        const hop = this.pool.add(cursor, ts, device, path.newest);
+        path.newest = hop;
+        path.kept++;
+        if (hasHeaders) path.headers = hop;
+        if (role === ROLE.deliver) this.delivered(path, cursor, hop, ts);
+        else {
+          if (BESIDE[role] === 0 && ts > path.progressTs) path.progressTs = ts;
+          if (later) this.meter.event(path, hop, cursor.pid, cursor.tid);
+        }
+        this.qdiscs.event(hop);
+      }
+    }
+    if (!hasHeaders && path.headers >= 0) {
+      cursor.packet.point(this.pool.u8, this.pool.u32, this.pool.recordAt(path.headers));
+    }
+  }
+
+  /** A reader took a copy. Where the consumer of a device is known, others (tcpdump) do not count. */
+  private delivered(path: PathState, cursor: EventCursor, hop: number, ts: number): void {
+    const { device, pid, tid } = cursor;
+    const consumer = device.id === 0 ? undefined : this.devices.find(device)?.consumer;
+    if (consumer && consumer.pid !== pid && !consumer.tids.includes(tid)) return;
+    // A copy made for a packet socket (tcpdump) was never under way itself.
+    if (path.events > 1 && !this.wentOn(path, cursor.skb)) return;
+    path.ends |= END.delivered;
+    if (ts > path.progressTs) path.progressTs = ts;
+    this.meter.event(path, hop, pid, tid);
+  }
+
+  /** Learns who talks to whom, from the first headers and from changed ones. */
+  private headers(path: PathState, cursor: EventCursor): void {
+    const { packet, flags } = cursor;
+    if (!path.pair) this.assign(path, cursor);
+    const { flow } = path;
+    if (!flow) return;
+    if ((flags & (FLAG.rewritten | FLAG.tunnel)) !== 0) {
+      if ((flags & FLAG.rewritten) !== 0) this.flows.learn(packet, flow, path.reverse);
+      return;
+    }
+    // A socket's packet has only its addresses at first (time to live 0); its numbers come with the IP header.
+    if (path.entered || (packet.ttl === 0 && packet.version !== 0)) return;
+    path.entered = true;
+    this.stitcher.remember(path, packet, this.now);
+    if (packet.gsoSize > 0 && packet.isTcp) {
+      flow.gso = path;
+      flow.gsoSerial = path.serial;
+      flow.gsoSeq = packet.seq;
+      flow.gsoLength = packet.payload;
+    }
+    if (this.options.roundTrips) this.trips.enter(path, packet);
+  }
+
+  private assign(path: PathState, cursor: EventCursor): void {
+    const { packet, device } = cursor;
+    let entry = this.flows.find(packet);
+    if (!entry) {
+      const pair = this.pairs.find(packet, device, this.now);
+      if (!pair) return;
+      const reverse = this.pairs.isReverse(pair, packet);
+      const flow = new Flow(pair);
+      this.flows.learn(packet, flow, reverse);
+      entry = { flow, reverse };
+    }
+    const { flow, reverse } = entry;
+    const { pair } = flow;
+    path.flow = flow;
+    path.pair = pair;
+    path.reverse = reverse;
+    const direction = reverse ? 1 : 0;
+    if (pair.total === 0) pair.firstTs = path.firstTs;
+    pair.packets[direction]++;
+    pair.bytes[direction] += cursor.len;
+    pair.lastTs = Math.max(pair.lastTs, path.firstTs);
+    (reverse ? pair.bDevices : pair.aDevices).add(path.firstDevice);
+    const { proto } = packet;
+    if (pair.protocols.size < 16 || pair.protocols.has(proto)) {
+      pair.protocols.set(proto, (pair.protocols.get(proto) ?? 0) + 1);
+    }
+  }
+
+  private endOfSkb(path: PathState, skb: number, dropped: boolean): void {
+    // A clone that ended where it was made got nowhere; one that went on says what became of the packet.
+    if ((path.skbs <= 1 && path.ends === 0) || this.wentOn(path, skb)) path.ends |= dropped ? END.dropped : END.freed;
+    if (--path.skbs <= 0 && !path.ended) this.end(path);
+  }
+
+  private end(path: PathState): void {
+    path.ended = true;
+    this.open.remove(path);
+    this.ended.append(path);
+  }
+
+  /** Whether this skb took a step of its packet's way. */
+  private wentOn(path: PathState, skb: number): boolean {
+    const { pool } = this;
+    const { roles } = this.cursor.probes;
+    const low = skb >>> 0;
+    for (let hop = path.newest; hop >= 0; hop = pool.before[hop]) {
+      const role = roles[pool.probe[hop]];
+      if (pool.skb[hop] === low && BESIDE[role] === 0 && role !== ROLE.deliver) return true;
+    }
+    return false;
+  }
+
+  private expire(): void {
+    for (
+      let path = this.ended.oldest;
+      path && this.now - path.lastTs > this.limits.lingerNs;
+      path = this.ended.oldest
+    ) {
+      this.settle(path, 'seen');
+    }
+    for (let path = this.open.oldest; path && this.now - path.lastTs > this.limits.idleNs; path = this.open.oldest) {
+      this.settle(path, 'idle');
+    }
+  }
+
+  /** Makes room by the oldest packet, an ended one if there is; not by `spared`. False: there is none other. */
+  private evict(spared?: PathState): boolean {
+    const ended = this.ended.oldest;
+    if (ended && ended !== spared) {
+      this.settle(ended, 'seen');
+      return true;
+    }
+    const path = this.open.oldest === spared ? spared?.newer : this.open.oldest;
+    if (!path) return false;
+    this.forgotten++;
+    this.settle(path, 'room');
+    return true;
+  }
+
+  /**
+   * The last of a path: how it ended, what that says, and its place is free again. `why`: its end was seen, it was idle,
+   * room was needed, or the run ended.
+   */
+  private settle(path: PathState, why: 'seen' | 'idle' | 'room' | 'run'): void {
+    const end = endOf(path, why === 'room' || why === 'run');
+    const { pair } = path;
+    if (path.request) this.trips.settle(path.request);
+    if (pair) {
+      const stuck = end === 'open' && why === 'run' && this.now - path.progressTs > STUCK_NS;
+      if (end === 'dropped') pair.drops[path.reverse ? 1 : 0]++;
+      // What was overwritten or evicted may well have got through: nobody saw it.
+      if (end === 'dropped' || why === 'idle' || stuck) {
+        if (end !== 'delivered' && end !== 'freed') this.meter.lost(path, end === 'dropped');
+      }
+      if (path.answers) this.trips.complete(path, pair.cells);
+      (pair.samples ??= new SampleSet()).offer(path, end, stuck, this.pool);
+    }
+    (path.ended ? this.ended : this.open).remove(path);
+    this.pool.release(path.newest);
+    path.clear();
+    this.spare.push(path);
+  }
+}
+
+/** `unfinished`: the run ended, or room was needed, before the packet's end was seen. */
+function endOf(path: PathState, unfinished: boolean): PathView['end'] {
+  if ((path.ends & END.delivered) !== 0) return 'delivered';
+  if ((path.ends & END.freed) !== 0) return 'freed';
+  if ((path.ends & END.dropped) !== 0) return 'dropped';
+  return unfinished && !path.overwritten ? 'open' : 'lost';
+}
