@@ -1,3 +1,4 @@
+import { VdiagError } from '../base/errors.js';
 import type { AttachedProbe, AttachRequest, FailedProbe } from '../bpf/types.js';
 import { type Catalogue, type ProbeSelection, selectPoints } from './catalogue.js';
 import { explainCause } from './causes.js';
@@ -113,6 +114,20 @@ export function afterAttach(before: AttachPlan, results: AttachResults): AttachP
   });
   const requests = probes.flatMap((probe) => current.get(probe.index) ?? []);
   return { plan: { ...before.plan, probes }, requests, untried, retry };
+}
+
+/**
+ * Ends a run whose question cannot be answered.
+ * @throws VdiagError (status 3) naming each required probe that has no backend, and why.
+ */
+export function requireAttached(plan: ProbePlan, names: readonly string[]): void {
+  const problems = plan.probes
+    .filter((probe) => !probe.backend && names.includes(probe.point.name))
+    .map(({ point, reasons }) => ({
+      message: `probe "${point.name}" is required and cannot be attached: ${reasons.join('; ')}`,
+      hint: 'vdiag doctor says what this host allows',
+    }));
+  if (problems.length > 0) throw new VdiagError(problems, 3);
 }
 
 /** Walks along the steps to the next thing to try, collecting the reasons on the way. */

@@ -37,7 +37,7 @@ export function smallBtf(prototypes: readonly string[]): KernelBtf {
         ...lines,
       ].join('\n'),
     );
-    execFileSync('clang', ['-target', 'bpf', '-g', '-O0', '-c', 'kernel.c', '-o', 'kernel.o'], {
+    execFileSync('clang', ['-target', 'bpf', '-g', '-O2', '-c', 'kernel.c', '-o', 'kernel.o'], {
       cwd: folder,
       stdio: 'pipe',
     });
