@@ -195,4 +195,3 @@ describe('the vocabulary of diagnoses', () => {
     expect(members('pair')).to.have.members(Object.keys(pairData(pair)));
   });
 });
-});

@@ -79,3 +79,14 @@ export function ruleWhen(when: string, more: string[] = []): string {
     ...more,
   );
 }
+
+/** What messages say of operators that can be asked of a text. */
+export const EVENT_OPERATORS_FOR_TEXT =
+  'equal, notEqual, in, notIn, contains, doesNotContain, startsWith, endsWith, inSubnet, exists';
+
+/** What messages say of fields. */
+export const FIELDS = 'expected a field of events (docs/rules.md lists them)';
+
+/** A file of macros and lists. */
+export const DEFINITIONS =
+  'apiVersion: vdiag/v1\nkind: MacroSet\nmacros: { dropped: { fact: event.dropped, operator: equal, value: true } }\nlists: { taps: [tap0] }\n';
