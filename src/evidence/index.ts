@@ -17,11 +17,25 @@ import { socket } from './collectors/socket.js';
 import { softnet } from './collectors/softnet.js';
 import { sysctl } from './collectors/sysctl.js';
 import { tapOwner } from './collectors/tap-owner.js';
+import { unknown } from './facts.js';
 import type { EvidenceCollector, EvidenceSource } from './types.js';
 
-/** The line of a fact is a member of every value, so that templates may name it. */
-function withText(collector: EvidenceCollector): EvidenceCollector {
-  return { ...collector, members: { text: 'the fact in one line', ...collector.members } };
+/**
+ * What all collectors have in common: the line of a fact is a member of every value, so that templates may name it, and
+ * an answer that a parser did not expect ends in "not established", never in a crash of the diagnosis.
+ */
+function complete(collector: EvidenceCollector): EvidenceCollector {
+  return {
+    ...collector,
+    members: { text: 'the fact in one line', ...collector.members },
+    async collect(source, params) {
+      try {
+        return await collector.collect(source, params);
+      } catch (error) {
+        return unknown(`the answer was not understood: ${(error as Error).message}`, collector.name);
+      }
+    },
+  };
 }
 
 /** Every kind of evidence, by the name rules use: `evidence.<name>`. */
@@ -47,7 +61,7 @@ export const COLLECTORS: ReadonlyMap<string, EvidenceCollector> = new Map(
     softnet,
     sysctl,
     tapOwner,
-  ].map((collector) => [collector.name, withText(collector)]),
+  ].map((collector) => [collector.name, complete(collector)]),
 );
 
 /**

@@ -100,7 +100,8 @@ export function createLiveSource(options: LiveSourceOptions = {}): EvidenceSourc
     if (normalize(path) !== path || !READABLE.test(path)) return failed(`${path} is not below /proc, /sys or /run`);
     if (await isElsewhere(where)) {
       if (/^\/sys\/class\/net\b/.test(path)) return failed('sysfs shows the network namespace it was mounted in');
-      if (PER_NETNS.test(path)) return executeIn((await findTool('cat')) ?? '/bin/cat', ['--', path], where);
+      if (PER_NETNS.test(path))
+        return absentOr(path, await executeIn((await findTool('cat')) ?? '/bin/cat', ['--', path], where));
     }
     return readLimited(path, maxBytes);
   }
@@ -109,7 +110,8 @@ export function createLiveSource(options: LiveSourceOptions = {}): EvidenceSourc
     if (normalize(path) !== path || !READABLE.test(path)) return failed(`${path} is not below /proc, /sys or /run`);
     if (await isElsewhere(where)) {
       if (/^\/sys\/class\/net\b/.test(path)) return failed('sysfs shows the network namespace it was mounted in');
-      if (PER_NETNS.test(path)) return executeIn((await findTool('ls')) ?? '/bin/ls', ['-1A', '--', path], where);
+      if (PER_NETNS.test(path))
+        return absentOr(path, await executeIn((await findTool('ls')) ?? '/bin/ls', ['-1A', '--', path], where));
     }
     try {
       return { status: 'ok', text: (await readdir(path)).sort().join('\n') };
@@ -158,8 +160,17 @@ async function readLimited(path: string, maxBytes: number): Promise<RawEvidence>
 
 function unreadable(path: string, error: unknown): RawEvidence {
   const { code, message } = error as NodeJS.ErrnoException;
-  if (code === 'ENOENT' || code === 'ENOTDIR') return { status: 'missing', why: `${path} is not there on this kernel` };
+  if (code === 'ENOENT' || code === 'ENOTDIR') return absent(path);
   return failed(`cannot read ${path}: ${code ?? message}`);
+}
+
+/** What cat and ls say about a file that is not there, in the words of {@link unreadable}. */
+function absentOr(path: string, answer: RawEvidence): RawEvidence {
+  return answer.status === 'failed' && answer.why.endsWith('No such file or directory') ? absent(path) : answer;
+}
+
+function absent(path: string): RawEvidence {
+  return { status: 'missing', why: `${path} is not there on this kernel` };
 }
 
 function firstLine(text: string | undefined): string {

@@ -67,7 +67,7 @@ export const conntrack: EvidenceCollector = {
       raiseCommand: `${prefix}sysctl -w net.netfilter.nf_conntrack_max=${max * 4}`,
       restoreCommand: `${prefix}sysctl -w net.netfilter.nf_conntrack_max=${max}`,
     };
-    const drops = dropDelta === null ? '' : `, dropped ${grewBy(dropDelta, params)}`;
+    const drops = !dropDelta ? '' : `, dropped ${grewBy(dropDelta, params)}`;
     return known(value, command, `connection tracking: ${count} of ${max} entries${drops}`);
   },
 };

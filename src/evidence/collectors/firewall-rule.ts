@@ -64,10 +64,10 @@ export const firewallRule: EvidenceCollector = {
       return unknown(after.unread.join('; ') || 'no firewall could be read', `${prefix}nft list ruleset`);
     const before = await firewallOf(source, params.netns, 'before');
     const suspects = findSuspects(after.chains, before.read ? before.chains : undefined, question);
-    const place = [question.table, question.chain ?? question.hook].filter(Boolean).join('/') || 'the firewall';
+    const place = [question.table, question.chain ?? question.hook].filter(Boolean).join('/') || 'any hook';
     if (suspects.length === 0) {
       const asked = after.chains.filter((chain) => isAskedFor(chain, question));
-      const text = asked.length > 0 ? `no rule of ${place} dropped this packet` : `${place} does not exist here`;
+      const text = asked.length > 0 ? `no rule of ${place} dropped this packet` : `no firewall rules for ${place} here`;
       return known({ ...NOT_FOUND, unread: after.unread }, `${prefix}nft list ruleset`, text);
     }
     return factOf(suspects, question, params, prefix, after.unread);

@@ -69,13 +69,7 @@ export const interrupts: EvidenceCollector = {
     // Rows with a name instead of a number (LOC, RES …) are the CPUs' own.
     const pick = (name: string, of: string): boolean =>
       device === undefined ? /^\d+$/.test(name) : of.includes(device);
-    return countPerCpu(
-      source,
-      '/proc/interrupts',
-      params,
-      pick,
-      `interrupts${device === undefined ? '' : ` of ${device}`}`,
-    );
+    return countPerCpu(source, '/proc/interrupts', pick, `interrupts${device === undefined ? '' : ` of ${device}`}`);
   },
 };
 

@@ -44,9 +44,9 @@ export const neighbour: EvidenceCollector = {
     restoreCommand: 'undoes it for a permanent entry; empty otherwise',
   },
 
-  async before(source, netns) {
+  async before(source) {
     await Promise.all(
-      ['arp_cache', 'ndisc_cache'].map((name) => source.read(`/proc/net/stat/${name}`, { netns, phase: 'before' })),
+      ['arp_cache', 'ndisc_cache'].map((name) => source.read(`/proc/net/stat/${name}`, { phase: 'before' })),
     );
   },
 
@@ -81,7 +81,7 @@ export const neighbour: EvidenceCollector = {
       device: behind,
       proxied: (parseObjects(textOfAnswer(proxies) ?? '') ?? []).some(isIt),
       entries: entries.filter((one) => (stringIn(one, 'dst') ?? '').includes(':') === address.includes(':')).length,
-      ...(await tableState(source, params, address.includes(':'))),
+      ...(await tableState(source, address.includes(':'))),
       removeCommand: entry ? `${prefix}ip neigh del ${at}` : '',
       restoreCommand:
         entry && state === 'PERMANENT'
@@ -105,15 +105,14 @@ async function nextHop(source: EvidenceSource, params: EvidenceParams, address: 
 
 async function tableState(
   source: EvidenceSource,
-  params: EvidenceParams,
   isIpv6: boolean,
 ): Promise<{ gcThresh3: number | null; tableFullDelta: number | null }> {
   const stat = `/proc/net/stat/${isIpv6 ? 'ndisc' : 'arp'}_cache`;
   const [limit, before, after] = await Promise.all([
-    // The limit is the host's: other namespaces do not have the file.
+    // The table is the host's: other namespaces do not have these files.
     source.read(`/proc/sys/net/${isIpv6 ? 'ipv6' : 'ipv4'}/neigh/default/gc_thresh3`, { phase: 'after' }),
-    source.read(stat, where(params, 'before')),
-    source.read(stat, where(params, 'after')),
+    source.read(stat, { phase: 'before' }),
+    source.read(stat, { phase: 'after' }),
   ]);
   const fulls = (answer: typeof before): number | undefined =>
     answer.status === 'ok' ? parseNetStat(answer.text).get('table_fulls') : undefined;

@@ -82,7 +82,8 @@ export const qdisc: EvidenceCollector = {
 
   async collect(source, params) {
     const device = deviceParam(params);
-    const command = `${await commandPrefix(source, params.netns)}tc -s qdisc show dev ${device ?? '?'}`;
+    const prefix = await commandPrefix(source, params.netns);
+    const command = `${prefix}tc -s qdisc show dev ${device ?? '?'}`;
     if (device === undefined) return unknown('no device was named', command);
     const answer = await source.run(ALL_QDISCS, where(params, 'after'));
     if (answer.status !== 'ok') return unknown(answer.why, command);
@@ -101,12 +102,14 @@ export const qdisc: EvidenceCollector = {
     );
     const classes = hasClasses(queue) ? await readClasses(source, params, device, queue) : undefined;
     const policers = after.some(hasFilters) ? await readPolicers(source, params, device) : undefined;
-    return describeQueue(queue, before, params, { device, command, classes, policers });
+    return describeQueue(queue, before, params, { device, prefix, command, classes, policers });
   },
 };
 
 interface Context {
   device: string;
+  /** Words before a command that run it in the device's namespace. */
+  prefix: string;
   command: string;
   classes?: ChosenClass;
   policers?: { after: Policer[]; dropsDelta: number | null };
@@ -161,7 +164,7 @@ function describeQueue(
     policerDropsDelta: policers?.dropsDelta ?? null,
     configured,
     suggested,
-    ...commands,
+    ...withPrefix(context.prefix, commands),
   };
   const command = limiting ? context.command.replace('qdisc show', 'class show') : context.command;
   return known(
@@ -169,6 +172,10 @@ function describeQueue(
     command,
     `${queue.kind} on ${device}: ${textOf(queue, limiting, policing ? policer : undefined)}`,
   );
+}
+
+function withPrefix(prefix: string, commands: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(Object.entries(commands).map(([name, line]) => [name, line && `${prefix}${line}`]));
 }
 
 function mechanismOf(queue: Queue, rate: number | undefined, policing: boolean): string {

@@ -56,7 +56,7 @@ export const sysctl: EvidenceCollector = {
     name: 'full name, as sysctl takes it; of the device, if it is a device setting',
     value: 'the number, or the text if it is none; of several numbers the first',
     values: 'all numbers, for settings with several (tcp_rmem: least, default, most)',
-    text: 'as the file says it',
+    raw: 'as the file says it, blanks joined',
     all: '`conf.all` of a device setting; null otherwise',
     own: '`conf.<device>` of a device setting; null otherwise',
     joined: '`max`, `or`, `and` of both, `own`: the device alone; empty for others',
@@ -90,8 +90,8 @@ async function plain(
   const command = `${prefix}sysctl ${name}`;
   const answer = await source.read(`/proc/sys/${name.replaceAll('.', '/')}`, where(params, 'after'));
   if (answer.status !== 'ok') return unknown(answer.why, command);
-  const text = answer.text.trim();
-  return known({ name, ...valueOf(text), text, all: null, own: null, joined: '' }, command, `${name} = ${text}`);
+  const raw = answer.text.trim().replace(/\s+/g, ' ');
+  return known({ name, ...valueOf(raw), raw, all: null, own: null, joined: '' }, command, `${name} = ${raw}`);
 }
 
 async function deviceSetting(
@@ -115,7 +115,7 @@ async function deviceSetting(
   const joined = family === 'ipv4' ? (JOINED[name] ?? 'own') : 'own';
   const value = typeof all === 'number' ? join(all, own, joined) : own;
   const text = device === 'all' ? `${key} = ${own}` : `${key} = ${own}, all = ${String(all)}: ${value} counts`;
-  return known({ name: key, value, values: [value], text: String(value), all, own, joined }, command, text);
+  return known({ name: key, value, values: [value], raw: String(value), all, own, joined }, command, text);
 }
 
 function join(all: number, own: number, how: 'max' | 'or' | 'and' | 'own'): number {
