@@ -5,7 +5,6 @@ import type { Article, Remedy } from './types.js';
 
 /** What passes into a command as it is; everything else is quoted. */
 const PLAIN = /^[A-Za-z0-9._:/@%+-]+$/;
-// eslint-disable-next-line no-control-regex -- control characters are what it looks for
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
 
 /**
