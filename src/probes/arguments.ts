@@ -113,7 +113,9 @@ function whyMissing(name: string, prototype: readonly BtfArgument[]): ProbeCause
 }
 
 function describe(prototype: readonly BtfArgument[]): string {
-  return (
-    prototype.map(({ name, type, pointer }) => `${type}${pointer ? ' *' : ' '}${name}`.trim()).join(', ') || 'none'
-  );
+  const words = prototype.map(({ name, type, pointer }) => {
+    const stars = pointer ? (type.endsWith('*') ? '*' : ' *') : ' ';
+    return `${type}${stars}${name}`.trim();
+  });
+  return words.join(', ') || 'none';
 }
