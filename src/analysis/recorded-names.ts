@@ -33,11 +33,20 @@ export class RememberedNames implements KernelNames {
   }
 }
 
-/** The names that a recording carries. */
-export function recordedNames(symbols: ReadonlyMap<number, string>, dropReasons: Record<string, string>): KernelNames {
+/**
+ * Names out of plain data: a symbol table, and the drop reasons of the run's head. Live and replay name reasons through
+ * this alike. Reasons of a subsystem (openvswitch, mac80211) are numbered from `subsystem << 16`
+ * (include/net/dropreason.h); where that number has a name and the reason has none, it is `<subsystem>_<n>`.
+ */
+export function namesOf(symbol: KernelNames['symbol'], dropReasons: Record<string, string>): KernelNames {
   const reasons = new Map(Object.entries(dropReasons).map(([number, name]) => [Number(number), name]));
   return {
-    symbol: (address) => symbols.get(address),
-    dropReason: (reason) => reasons.get(reason),
+    symbol,
+    dropReason(reason) {
+      const name = reasons.get(reason);
+      if (name !== undefined || reason >>> 16 === 0) return name;
+      const subsystem = reasons.get((reason & 0xffff0000) >>> 0);
+      return subsystem && `${subsystem}_${reason & 0xffff}`;
+    },
   };
 }

@@ -16,6 +16,8 @@ export interface Analysis {
   /** Pairs beyond the limit that were only counted. */
   pairsNotShown: number;
   findings: FindingGroup[];
+  /** Events that a rule classified but whose group there was no room for; absent or 0 on all but absurd runs. */
+  findingsLeftOut?: number;
   /** Paths worth showing: the slowest and the dropped ones of each pair, and one ordinary one. */
   paths: PathView[];
   sched: SchedStats[];

@@ -23,11 +23,9 @@ export function startAnalysis(
   onProgress: (progress: AnalysisProgress) => void = () => undefined,
 ): RunningAnalysis {
   const stop = new StopSignal();
-  const fromSources = import.meta.url.endsWith('.ts');
-  const worker = new Worker(new URL(fromSources ? './worker.ts' : './worker.js', import.meta.url), {
+  const entry = import.meta.url.endsWith('.ts') ? './worker-from-sources.mjs' : './worker.js';
+  const worker = new Worker(new URL(entry, import.meta.url), {
     workerData: { ...job, stop: stop.buffer } satisfies AnalysisJob,
-    // A thread does not inherit the loader that this one may have been started with.
-    execArgv: fromSources ? ['--import', import.meta.resolve('tsx')] : [],
     resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB },
   });
   const result = new Promise<Analysis>((resolve, reject) => {

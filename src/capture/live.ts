@@ -1,6 +1,6 @@
 import type { Batch } from './types.js';
 
-/** Where batches go. `tick` comes between batches, whether or not there were any: for flushing and progress. */
+/** Where batches go. `tick` comes after each batch, and at times without one: for flushing and progress. */
 export interface BatchSink {
   batch(batch: Batch): void;
   tick(): void;
@@ -8,7 +8,7 @@ export interface BatchSink {
 
 /** The mapped ring of a trace session, as src/bpf maps it. */
 export interface DrainableRing {
-  /** Hands over what the kernel had committed when it was called, and frees it; returns the bytes. */
+  /** Hands over what the kernel has committed, piece by piece, until there is no more; returns the bytes. */
   drain(handle: (batch: Batch) => void): number;
   /** Bytes reserved by the kernel side and not yet drained: committed ones and those still being written. */
   pending(): number;
@@ -47,7 +47,11 @@ export class StopSignal {
  * Drains a ring into a sink until stopped, then what is left in it. Blocks: belongs in a Worker.
  */
 export function captureLive(ring: DrainableRing, stop: StopSignal, sink: BatchSink): void {
-  const handle = (batch: Batch): void => sink.batch(batch);
+  const handle = (batch: Batch): void => {
+    sink.batch(batch);
+    // On a host that writes as fast as we read, a drain does not end.
+    sink.tick();
+  };
   while (!stop.stopped) {
     ring.drain(handle);
     sink.tick();

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { RememberedNames, recordedNames } from '../../src/analysis/recorded-names.js';
+import { RememberedNames, namesOf } from '../../src/analysis/recorded-names.js';
 
 describe('remembered kernel names', () => {
   it('answers alike for the whole run, though modules come and go', () => {
@@ -24,11 +24,14 @@ describe('remembered kernel names', () => {
     expect(names.takeFresh()).to.deep.equal({});
   });
 
-  it('are read back as they were', () => {
-    const names = recordedNames(new Map([[5, 'f5+0x0']]), { 3: 'NO_SOCKET' });
+  it('out of plain data are what was put in; reasons of a subsystem have its name', () => {
+    const symbols = new Map([[5, 'f5+0x0']]);
+    const names = namesOf((address) => symbols.get(address), { 3: 'NO_SOCKET', 196608: 'OPENVSWITCH' });
     expect(names.symbol(5)).to.equal('f5+0x0');
     expect(names.symbol(6)).to.equal(undefined);
     expect(names.dropReason(3)).to.equal('NO_SOCKET');
     expect(names.dropReason(4)).to.equal(undefined);
+    expect(names.dropReason(196610)).to.equal('OPENVSWITCH_2');
+    expect(names.dropReason(262145)).to.equal(undefined);
   });
 });

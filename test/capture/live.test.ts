@@ -37,13 +37,14 @@ describe('live capture', () => {
     captureLive(ring, stop, {
       batch: (batch) => seen.push(...recordsIn([batch])),
       tick: () => {
-        ticks++;
-        ring.commit(record(ticks));
-        if (ticks === 3) stop.stop();
+        // After a batch, and once more after each look at the ring: two a round.
+        if (++ticks % 2 === 1) return;
+        ring.commit(record(ticks / 2));
+        if (ticks === 6) stop.stop();
       },
     });
     expect(seen).to.deep.equal([0, 1, 2, 3].map(record));
-    expect(ticks).to.equal(4);
+    expect(ticks).to.equal(8);
   });
 
   it('waits for a record that is still being written when the probes are gone', () => {
