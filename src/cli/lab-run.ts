@@ -1,5 +1,16 @@
 import { VdiagError } from '../base/errors.js';
-import { faultIds, injectFault, labDown, labUp, loadFault, loadTopology, missingNeeds, needsOf, runTraffic, topologyIds } from '../lab/index.js';
+import {
+  faultIds,
+  injectFault,
+  labDown,
+  labUp,
+  loadFault,
+  loadTopology,
+  missingNeeds,
+  needsOf,
+  runTraffic,
+  topologyIds,
+} from '../lab/index.js';
 import type { Fault, FaultInstance, Lab, Topology, Traffic, Variant } from '../lab/types.js';
 import { didYouMean } from '../base/suggest.js';
 import type { Report } from '../report/types.js';
@@ -37,7 +48,10 @@ export async function labRun(name: string, request: LiveRequest, seconds: number
 }
 
 /** Makes the lab of a topology or a fault, the fault's variant chosen by `name=value` pairs (default: its first values). */
-export async function bringUp(name: string, choices: readonly string[]): Promise<{ lab: Lab; instance?: FaultInstance }> {
+export async function bringUp(
+  name: string,
+  choices: readonly string[],
+): Promise<{ lab: Lab; instance?: FaultInstance }> {
   if (!/[/]|\.ya?ml$/.test(name) && topologyIds().includes(name)) {
     if (choices.length > 0) throw new VdiagError({ message: `${name} is a topology without values to set` }, 2);
     return { lab: await labUp(loadTopology(name)) };
@@ -54,7 +68,10 @@ export async function bringUp(name: string, choices: readonly string[]): Promise
   const variant = variantOf(fault, choices);
   const missing = await missingNeeds(needsOf(fault, variant));
   if (missing.length > 0) {
-    throw new VdiagError({ message: `the fault ${fault.id} needs what this kernel or machine lacks: ${missing.join(', ')}` }, 3);
+    throw new VdiagError(
+      { message: `the fault ${fault.id} needs what this kernel or machine lacks: ${missing.join(', ')}` },
+      3,
+    );
   }
   const lab = await labUp(topology, { id: fault.id });
   try {
@@ -74,7 +91,11 @@ function variantOf(fault: Fault, choices: readonly string[]): Variant {
     if (value === undefined || !values) {
       const names = Object.keys(fault.variants);
       throw new VdiagError(
-        { message: `${fault.id} has no value "${key}"`, expected: `name=value with a name of ${names.join(', ')}`, hint: didYouMean(key, names) },
+        {
+          message: `${fault.id} has no value "${key}"`,
+          expected: `name=value with a name of ${names.join(', ')}`,
+          hint: didYouMean(key, names),
+        },
         2,
       );
     }

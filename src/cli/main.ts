@@ -36,7 +36,7 @@ Examples:
 Exit status of run: 0 nothing found at or above --fail-on, 1 something found, 2 wrong use, 3 could not run.`,
     );
   program.addCommand(runCommand(version));
-  program.addCommand(doctorCommand(version));
+  program.addCommand(doctorCommand());
   program.addCommand(rulesCommand());
   program.addCommand(probesCommand());
   program.addCommand(scenariosCommand());
@@ -69,7 +69,8 @@ function report(error: unknown, program: Command): number {
   const verbose = program.opts<{ verbose: boolean }>().verbose;
   if (error instanceof VdiagError) {
     for (const problem of error.problems) process.stderr.write(`vdiag: ${formatProblem(problem)}\n`);
-    if (verbose) process.stderr.write(`${error.stack ?? ''}\n${String((error.cause as Error | undefined)?.stack ?? '')}\n`);
+    if (verbose)
+      process.stderr.write(`${error.stack ?? ''}\n${String((error.cause as Error | undefined)?.stack ?? '')}\n`);
     return error.exitStatus;
   }
   const message = error instanceof Error ? error.message : String(error);
@@ -85,4 +86,3 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 
 await main();
-

@@ -15,7 +15,9 @@ export function parseDuration(text: string): number {
 /** `8M`, `64M`, `512K` → bytes; a power of two between 256 kB and 1 GB, as the kernel's ring buffer wants it. */
 export function parseRingSize(text: string): number {
   const match = /^(\d+)([KMG])i?B?$/i.exec(text);
-  const bytes = match ? Number(match[1]) * { K: 1024, M: 1 << 20, G: 1 << 30 }[match[2].toUpperCase() as 'K' | 'M' | 'G'] : NaN;
+  const bytes = match
+    ? Number(match[1]) * { K: 1024, M: 1 << 20, G: 1 << 30 }[match[2].toUpperCase() as 'K' | 'M' | 'G']
+    : NaN;
   if (!(bytes >= 256 * 1024 && bytes <= 1 << 30) || !Number.isInteger(Math.log2(bytes))) {
     throw new InvalidArgumentError('Expected a power of two from 256K to 1G, such as 64M.');
   }
@@ -26,7 +28,8 @@ export function parseRingSize(text: string): number {
 export function parseInteger(min: number, max: number): (text: string) => number {
   return (text) => {
     const value = /^(0x[0-9a-f]+|\d+)$/i.test(text) ? Number(text) : NaN;
-    if (!(value >= min && value <= max)) throw new InvalidArgumentError(`Expected a whole number from ${min} to ${max}.`);
+    if (!(value >= min && value <= max))
+      throw new InvalidArgumentError(`Expected a whole number from ${min} to ${max}.`);
     return value;
   };
 }

@@ -19,7 +19,9 @@ export function readBaseline(file: string): { file: string; report: Report } {
   try {
     report = JSON.parse(readFileSync(file, 'utf8')) as Partial<Report>;
   } catch (error) {
-    throw new VdiagError({ message: `cannot read the baseline ${file}: ${(error as Error).message}`, expected }, 2, { cause: error });
+    throw new VdiagError({ message: `cannot read the baseline ${file}: ${(error as Error).message}`, expected }, 2, {
+      cause: error,
+    });
   }
   if (report?.kind !== 'Report' || report.apiVersion !== 'vdiag/v1' || !Array.isArray(report.pairs)) {
     throw new VdiagError({ message: `the baseline ${file} is not a report`, expected }, 2);

@@ -35,7 +35,14 @@ function entries(command: Command, words: string[] = []): Entry[] {
       commands: children.map((child) => ({ name: child.name(), description: child.description() })),
       options: [...command.options, ...(words.length > 0 ? (command.parent?.options ?? []) : [])].flatMap((option) =>
         option.long
-          ? [{ long: option.long, description: option.description, value: option.required || option.optional, choices: option.argChoices ?? [] }]
+          ? [
+              {
+                long: option.long,
+                description: option.description,
+                value: option.required || option.optional,
+                choices: option.argChoices ?? [],
+              },
+            ]
           : [],
       ),
     },
@@ -100,7 +107,10 @@ compdef _vdiag vdiag
 
 function fish(all: Entry[]): string {
   const lines = all.flatMap((entry) => {
-    const seen = entry.words.length === 0 ? '__fish_use_subcommand' : entry.words.map((w) => `__fish_seen_subcommand_from ${w}`).join('; and ');
+    const seen =
+      entry.words.length === 0
+        ? '__fish_use_subcommand'
+        : entry.words.map((w) => `__fish_seen_subcommand_from ${w}`).join('; and ');
     return [
       ...entry.commands.map((c) => `complete -c vdiag -f -n '${seen}' -a ${c.name} -d '${quote(c.description)}'`),
       ...entry.options.map(
@@ -113,7 +123,9 @@ function fish(all: Entry[]): string {
 }
 
 function choiceCases(all: Entry[], body: (choices: readonly string[]) => string): string {
-  const byOption = new Map(all.flatMap((entry) => entry.options.filter((o) => o.choices.length > 0).map((o) => [o.long, o.choices] as const)));
+  const byOption = new Map(
+    all.flatMap((entry) => entry.options.filter((o) => o.choices.length > 0).map((o) => [o.long, o.choices] as const)),
+  );
   return [...byOption].map(([long, choices]) => `    ${long}) ${body(choices)} ;;`).join('\n') || '    *) ;;';
 }
 

@@ -23,7 +23,14 @@ Examples:
     .description('every article')
     .addOption(language())
     .action(({ lang }: { lang: Language }) => {
-      process.stdout.write(table(['article', 'title'], loadKnowledgeBase().all(lang).map(({ id, title }) => [id, title])));
+      process.stdout.write(
+        table(
+          ['article', 'title'],
+          loadKnowledgeBase()
+            .all(lang)
+            .map(({ id, title }) => [id, title]),
+        ),
+      );
     });
   kb.command('show')
     .description('an article, by its id or by that of a rule or diagnosis')
@@ -46,9 +53,17 @@ Examples:
     .action((words: string[], { lang }: { lang: Language }) => {
       const hits = loadKnowledgeBase().search(words.join(' '), lang);
       if (hits.length === 0) {
-        throw new VdiagError({ message: `no article speaks of "${words.join(' ')}"`, hint: 'vdiag kb list shows all' }, 2);
+        throw new VdiagError(
+          { message: `no article speaks of "${words.join(' ')}"`, hint: 'vdiag kb list shows all' },
+          2,
+        );
       }
-      process.stdout.write(table(['article', 'title'], hits.slice(0, 15).map(({ article }) => [article.id, article.title])));
+      process.stdout.write(
+        table(
+          ['article', 'title'],
+          hits.slice(0, 15).map(({ article }) => [article.id, article.title]),
+        ),
+      );
     });
   return kb;
 }

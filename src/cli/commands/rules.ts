@@ -6,7 +6,8 @@ import { didYouMean } from '../../base/suggest.js';
 import { collect } from '../options.js';
 import { table } from '../table.js';
 
-const folders = () => new Option('--rules <dir>', 'a folder (or file) of your own rules (repeatable)').argParser(collect).default([]);
+const folders = () =>
+  new Option('--rules <dir>', 'a folder (or file) of your own rules (repeatable)').argParser(collect).default([]);
 
 /** `vdiag rules`: the rules in force. */
 export function rulesCommand(): Command {
@@ -31,9 +32,21 @@ Examples:
       ];
       const layers = [...new Set(rows.map((row) => row[2]))];
       if (flags.layer !== undefined && !layers.includes(flags.layer)) {
-        throw new VdiagError({ message: `there is no layer "${flags.layer}"`, expected: `one of ${layers.join(', ')}`, hint: didYouMean(flags.layer, layers) }, 2);
+        throw new VdiagError(
+          {
+            message: `there is no layer "${flags.layer}"`,
+            expected: `one of ${layers.join(', ')}`,
+            hint: didYouMean(flags.layer, layers),
+          },
+          2,
+        );
       }
-      process.stdout.write(table(['rule', 'level', 'layer', 'article'], rows.filter((row) => flags.layer === undefined || row[2] === flags.layer)));
+      process.stdout.write(
+        table(
+          ['rule', 'level', 'layer', 'article'],
+          rows.filter((row) => flags.layer === undefined || row[2] === flags.layer),
+        ),
+      );
     });
   rules
     .command('show')
@@ -45,7 +58,17 @@ Examples:
       const all = [...library.rules, ...library.diagnoses];
       const rule = all.find((one) => one.id === id);
       if (!rule) {
-        throw new VdiagError({ message: `there is no rule "${id}"`, hint: didYouMean(id, all.map((one) => one.id)) ?? 'vdiag rules list shows all' }, 2);
+        throw new VdiagError(
+          {
+            message: `there is no rule "${id}"`,
+            hint:
+              didYouMean(
+                id,
+                all.map((one) => one.id),
+              ) ?? 'vdiag rules list shows all',
+          },
+          2,
+        );
       }
       process.stdout.write(`${printable(JSON.stringify(rule, null, 2), { multiline: true })}\n`);
     });
@@ -56,7 +79,9 @@ Examples:
     .action((flags: { rules: string[] }) => {
       const { rules: loaded, diagnoses, files, disabled } = loadLibrary(flags);
       const off = disabled.length > 0 ? `, ${disabled.length} disabled` : '';
-      process.stdout.write(`${files.length} files, ${loaded.length} rules, ${diagnoses.length} diagnoses${off}: no mistakes\n`);
+      process.stdout.write(
+        `${files.length} files, ${loaded.length} rules, ${diagnoses.length} diagnoses${off}: no mistakes\n`,
+      );
     });
   return rules;
 }

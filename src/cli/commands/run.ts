@@ -12,7 +12,15 @@ import { answerLive, type LiveRequest } from '../../scenarios/live.js';
 import { loadLibrary } from '../../scenarios/library.js';
 import { answerReplay } from '../../scenarios/replay.js';
 import { labRun } from '../lab-run.js';
-import { collect, parseDuration, parseInteger, parseMark, parseProto, parseRingSize, terminalWidth } from '../options.js';
+import {
+  collect,
+  parseDuration,
+  parseInteger,
+  parseMark,
+  parseProto,
+  parseRingSize,
+  terminalWidth,
+} from '../options.js';
 import { interruptSignal, progressLine } from '../progress.js';
 import { failsOn, readBaseline } from '../verdict.js';
 
@@ -50,7 +58,10 @@ const DEFAULT_SCENARIO = 'vm-to-vm-latency';
 export function runCommand(version: string): Command {
   return new Command('run')
     .description('trace (or replay), diagnose, report')
-    .option('--scenario <id>', `the question asked (vdiag scenarios list; default: ${DEFAULT_SCENARIO}, or the recording's)`)
+    .option(
+      '--scenario <id>',
+      `the question asked (vdiag scenarios list; default: ${DEFAULT_SCENARIO}, or the recording's)`,
+    )
     .optionsGroup('What to trace:')
     .option('--src <end>', 'one end: an address, a prefix, a device or a libvirt domain')
     .option('--dst <end>', 'the other end; both directions are traced')
@@ -76,14 +87,20 @@ export function runCommand(version: string): Command {
       ]),
     )
     .addOption(
-      new Option('--lab <name>', 'bring a lab up, trace its traffic, tear it down (vdiag lab list)').conflicts(['src', 'dst', 'netns']),
+      new Option('--lab <name>', 'bring a lab up, trace its traffic, tear it down (vdiag lab list)').conflicts([
+        'src',
+        'dst',
+        'netns',
+      ]),
     )
     .optionsGroup('Report:')
     .option('--baseline <report.json>', 'compare latencies with an earlier JSON report')
     .addOption(new Option('--format <format>', 'text or json, on stdout').choices(['text', 'json']).default('text'))
     .addOption(new Option('--lang <language>', 'language of the text report').choices(['en', 'zh']).default('en'))
     .addOption(
-      new Option('--fail-on <level>', 'exit with 1 from this level on').choices(['info', 'warn', 'error', 'never']).default('error'),
+      new Option('--fail-on <level>', 'exit with 1 from this level on')
+        .choices(['info', 'warn', 'error', 'never'])
+        .default('error'),
     )
     .option('--no-progress', 'no progress line on stderr')
     .addHelpText(
@@ -113,7 +130,12 @@ async function run(flags: RunFlags, version: string): Promise<number> {
     if (flags.replay !== undefined) {
       report = await answerReplay({ ...common, file: flags.replay, scenario: flags.scenario });
     } else {
-      const request: LiveRequest = { ...common, ...liveRequest(flags), version, scenario: flags.scenario ?? DEFAULT_SCENARIO };
+      const request: LiveRequest = {
+        ...common,
+        ...liveRequest(flags),
+        version,
+        scenario: flags.scenario ?? DEFAULT_SCENARIO,
+      };
       report = flags.lab === undefined ? await answerLive(request) : await labRun(flags.lab, request, flags.duration);
     }
   } finally {

@@ -1,0 +1,78 @@
+import { KernelBtf } from '../bpf/btf.js';
+import { Libbpf } from '../bpf/libbpf.js';
+import { kernelSupport } from '../bpf/support.js';
+import { openTrace } from '../bpf/trace-session.js';
+import type { TraceOptions, TraceSession } from '../bpf/types.js';
+import { VdiagError } from '../base/errors.js';
+import type { DoctorInput } from '../probes/doctor.js';
+import { capabilitiesOf } from '../probes/capabilities.js';
+import type { Catalogue, ProbeSelection } from '../probes/catalogue.js';
+import { afterAttach, type AttachPlan, planProbes, requireAttached } from '../probes/plan.js';
+import type { KernelTypes } from '../probes/kernel-types.js';
+import type { KernelCapabilities, ProbePlan } from '../probes/types.js';
+
+/** What this kernel allows, and its types. */
+export interface HostKernel {
+  capabilities: KernelCapabilities;
+  types: KernelTypes | undefined;
+}
+
+/** Asks the kernel what it allows. @throws VdiagError (3) without libbpf. */
+export function examineKernel(): HostKernel {
+  const capabilities = capabilitiesOf(kernelSupport());
+  return { capabilities, types: capabilities.btf ? KernelBtf.load() : undefined };
+}
+
+/** How often a refused probe may fall back to its next backend: each time everything is attached anew. */
+const MAX_ROUNDS = 4;
+
+/**
+ * Attaches a selection of probes: each by the best way that the kernel does not refuse.
+ * @throws VdiagError (3) if nothing at all can be attached, or a required point cannot
+ */
+export function attachProbes(
+  kernel: HostKernel,
+  catalogue: Catalogue,
+  selection: ProbeSelection,
+  options: Omit<TraceOptions, 'requests'>,
+): { session: TraceSession; plan: ProbePlan } {
+  if (!kernel.capabilities.rawTracepoint && !kernel.capabilities.kprobe) throw cannotTrace(kernel.capabilities);
+  let current: AttachPlan = planProbes(catalogue, selection, kernel.capabilities, kernel.types);
+  for (let round = 1; ; round++) {
+    requireAttached(current.plan, selection.require ?? []);
+    const session = openTrace({ ...options, requests: current.requests });
+    const next = afterAttach(current, session);
+    if (next.retry.length === 0 || round === MAX_ROUNDS) {
+      if (session.attached.length === 0) {
+        session.close();
+        throw cannotTrace(kernel.capabilities);
+      }
+      return { session, plan: next.plan };
+    }
+    session.close();
+    current = next;
+  }
+}
+
+function cannotTrace({ lacks }: KernelCapabilities): VdiagError {
+  const lack = lacks.find(({ capability }) => capability === 'rawTracepoint');
+  return new VdiagError(
+    {
+      message: `nothing can be traced here: ${lack?.why ?? 'the kernel refused every probe'}`,
+      hint: lack?.cure ?? 'vdiag doctor says what this host lacks; a recording can be replayed without any of it',
+    },
+    3,
+  );
+}
+
+/** What `vdiag doctor` looks at; a library that is missing is a finding there, not an error. */
+export function hostForDoctor(): DoctorInput {
+  let libbpf: string | Error;
+  try {
+    libbpf = Libbpf.get().version();
+  } catch (error) {
+    libbpf = error as Error;
+  }
+  const { capabilities, types } = examineKernel();
+  return { capabilities, types, libbpf };
+}

@@ -1,0 +1,201 @@
+import { hostname } from 'node:os';
+import { basename } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type LiveRunOptions, runLive } from '../analysis/run-live.js';
+import type { Analysis } from '../analysis/types.js';
+import { API_VERSION } from '../base/documents.js';
+import type { Json } from '../base/json.js';
+import { RecordingWriter } from '../capture/recording/writer.js';
+import type { RunEnd, RunMeta, TraceFilter } from '../capture/types.js';
+import { createLiveSource, createRecordingSource, type EvidenceEntry, snapshotBefore } from '../evidence/index.js';
+import type { ProbeSelection } from '../probes/catalogue.js';
+import { HostKernelNames } from '../probes/kernel-names.js';
+import type { ProbeGroup, ProbeSet } from '../probes/types.js';
+import type { Report } from '../report/types.js';
+import { conclude } from './conclude.js';
+import { resolveEndpoints } from './endpoints.js';
+import { attachProbes, examineKernel } from './kernel.js';
+import type { Library } from './library.js';
+import { loadScenario } from './load.js';
+import { hostNamespaces, namespaceInode, ownNetns } from './namespaces.js';
+import { EVIDENCE, HOST_VIEW, type HostView, pipelineOptions, WIRE } from './pipeline-options.js';
+import type { Scenario } from './types.js';
+
+/** What a live run is asked. */
+export interface LiveRequest {
+  library: Library;
+  /** vdiag's own version. */
+  version: string;
+  scenario: string;
+  /** Address, prefix, device or libvirt domain. */
+  ends: { src?: string; dst?: string };
+  filter: Pick<TraceFilter, 'port' | 'proto' | 'mark' | 'pid'>;
+  /** Only packets on these devices. */
+  devices: string[];
+  /** Name, path or pid. */
+  netns?: string;
+  durationSeconds?: number;
+  probes: { set?: ProbeSet; groups?: ProbeGroup[]; require?: string[] };
+  ringBytes: number;
+  record?: { file: string; force: boolean };
+  baseline?: { file: string; report: Report };
+  signal?: AbortSignal;
+  onProgress?: (progress: RunProgress) => void;
+  /** Namespaces whose counters are read before; absent: those of the host. */
+  netnsList?: number[];
+  /** Runs beside the trace, which ends with it. */
+  during?: () => Promise<void>;
+  /** Called once when the trace has ended, whatever ended it. */
+  afterwards?: () => void;
+}
+
+/** How far a run is. */
+export interface RunProgress {
+  phase: 'attaching' | 'tracing' | 'replaying' | 'diagnosing';
+  done?: number;
+  of?: number;
+  events?: number;
+  findings?: number;
+}
+
+/** ms that the last packets of `during` get to arrive. */
+const SETTLE_MS = 500;
+
+/**
+ * Answers a scenario's question on this host: attaches, reads the counters, lets it run, detaches, diagnoses.
+ * @throws VdiagError (2) for wrong use, (3) when this host cannot be traced
+ */
+export async function answerLive(request: LiveRequest): Promise<Report> {
+  const { library, onProgress = () => undefined } = request;
+  const scenario = loadScenario(request.scenario);
+  const kernel = examineKernel();
+  const own = ownNetns();
+  const log = new EvidenceLog();
+  const source = createRecordingSource(createLiveSource(), { ownNetns: own, onEntry: (entry) => log.add(entry) });
+  const ends = await resolveEndpoints(scenario, request.ends, request.devices, source);
+  const filter: TraceFilter = {
+    ...withoutGaps(request.filter),
+    ...ends.filter,
+    ...(request.netns !== undefined && { netns: namespaceInode(request.netns) }),
+  };
+  const { session, plan } = attachProbes(kernel, library.catalogue, selectionOf(request, scenario), {
+    filter,
+    ringBytes: request.ringBytes,
+    watchTids: ends.watchTids,
+    autoWatch: true,
+    onProgress: (done, of) => onProgress({ phase: 'attaching', done, of }),
+  });
+  try {
+    await snapshotBefore(source, scenario.before, request.netnsList ?? hostNamespaces());
+    source.closeBefore();
+    const seconds = request.durationSeconds ?? scenario.defaults.durationSeconds;
+    const meta: RunMeta = {
+      apiVersion: API_VERSION,
+      vdiag: request.version,
+      host: hostname(),
+      kernel: kernel.capabilities,
+      startedAt: Date.now(),
+      startedMono: Number(process.hrtime.bigint()),
+      utcOffset: -new Date().getTimezoneOffset(),
+      scenario: scenario.id,
+      parameters: parametersOf(request, seconds),
+      filter,
+      plan,
+      dropReasons: new HostKernelNames(kernel.types).dropReasons(),
+      wire: WIRE,
+      ownNetns: own,
+      ...(request.record && { recording: basename(request.record.file) }),
+    };
+    const view: HostView = { devices: ends.devices, first: ends.first };
+    const recording = request.record && RecordingWriter.create(request.record.file, meta, request.record);
+    try {
+      recording?.writeJson(HOST_VIEW, view);
+      log.writeTo(recording);
+      const pipeline = pipelineOptions(meta, view, scenario, library);
+      const { analysis, end } = await trace(request, { session, pipeline, recording }, seconds);
+      session.close();
+      onProgress({ phase: 'diagnosing' });
+      const report = await conclude({ meta, end, scenario, analysis, source, library, baseline: request.baseline });
+      log.writeTo(undefined);
+      recording?.end(end);
+      return report;
+    } finally {
+      recording?.abandon();
+    }
+  } finally {
+    session.close();
+  }
+}
+
+/** Lets it run for its time, until what runs beside it is done, or until it is interrupted. */
+async function trace(
+  request: LiveRequest,
+  parts: Pick<LiveRunOptions, 'session' | 'pipeline' | 'recording'>,
+  seconds: number,
+): Promise<{ analysis: Analysis; end: RunEnd }> {
+  const { signal, during, onProgress } = request;
+  const started = performance.now();
+  const stop = new AbortController();
+  const interrupt = (): void => stop.abort();
+  signal?.addEventListener('abort', interrupt);
+  if (signal?.aborted) interrupt();
+  // A failure beside the trace ends it at once, and is the run's own failure below.
+  const beside = during?.().then(
+    () => delay(SETTLE_MS, undefined, { signal: stop.signal }).catch(() => undefined),
+    (error: unknown) => error as Error,
+  );
+  void beside?.then(interrupt);
+  try {
+    const { analysis, end } = await runLive({
+      ...parts,
+      durationMs: seconds * 1000,
+      signal: stop.signal,
+      onProgress: ({ events, findings }) =>
+        onProgress?.({ phase: 'tracing', done: (performance.now() - started) / 1000, of: seconds, events, findings }),
+    });
+    request.afterwards?.();
+    const failure = await beside;
+    if (failure instanceof Error) throw failure;
+    return { analysis, end: { ...end, reason: signal?.aborted ? 'interrupted' : 'duration' } };
+  } finally {
+    request.afterwards?.();
+    signal?.removeEventListener('abort', interrupt);
+  }
+}
+
+/** Evidence that is read before there is a recording to write it to is kept until there is one. */
+class EvidenceLog {
+  #kept: EvidenceEntry[] = [];
+  #recording: RecordingWriter | undefined;
+
+  add(entry: EvidenceEntry): void {
+    if (this.#recording) this.#recording.writeJson(EVIDENCE, entry);
+    else this.#kept.push(entry);
+  }
+
+  /** From now on to this recording, what was kept first; without one, nothing is kept. */
+  writeTo(recording: RecordingWriter | undefined): void {
+    this.#recording = recording;
+    for (const entry of this.#kept.splice(0)) recording?.writeJson(EVIDENCE, entry);
+  }
+}
+
+function selectionOf({ probes }: LiveRequest, scenario: Scenario): ProbeSelection {
+  return {
+    set: probes.set ?? scenario.probes.set,
+    groups: probes.groups ?? scenario.probes.groups,
+    require: [...(scenario.probes.require ?? []), ...(probes.require ?? [])],
+  };
+}
+
+/** The command line's choices that change the report, as it tells them. */
+function parametersOf({ ends, filter, devices, netns, probes }: LiveRequest, seconds: number): { [key: string]: Json } {
+  return withoutGaps({
+    ...{ src: ends.src, dst: ends.dst, ...filter, netns, set: probes.set, groups: probes.groups, seconds },
+    ...(devices.length > 0 && { devices }),
+  }) as { [key: string]: Json };
+}
+
+function withoutGaps<T extends object>(value: T): T {
+  return Object.fromEntries(Object.entries(value).filter(([, member]) => member !== undefined)) as T;
+}
