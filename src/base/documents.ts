@@ -3,6 +3,7 @@ import { basename, join } from 'node:path';
 import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js';
 import { EVENT_ID, YAMLException, getScalarValue, load, parseEvents, type Event } from 'js-yaml';
 import { type Problem, type SourcePosition, VdiagError } from './errors.js';
+import { expandedSize } from './expanded-size.js';
 import { packagePath } from './package-root.js';
 import { didYouMean } from './suggest.js';
 
@@ -18,6 +19,8 @@ export interface SourceDocument<T = unknown> {
 }
 
 const MAX_DOCUMENT_BYTES = 4 << 20;
+/** With aliases written out: a few lines of them can come to billions, on which any check would hang. */
+const MAX_DOCUMENT_VALUES = 1_000_000;
 
 /**
  * Parses one YAML document and remembers where everything in it stands.
@@ -31,6 +34,10 @@ export function parseDocument(text: string, file: string): SourceDocument {
     events = parseEvents(text, { filename: file, maxDepth: 50 });
   } catch (error) {
     throw new VdiagError(yamlProblem(error, text, file), 2);
+  }
+  if (expandedSize(value) > MAX_DOCUMENT_VALUES) {
+    const message = `with its aliases written out, the file has more than ${MAX_DOCUMENT_VALUES} values`;
+    throw new VdiagError({ message, at: { file, line: 1, column: 1 }, expected: 'a hand-written YAML file' }, 2);
   }
   const offsets = offsetsByPath(text, events);
   const lineStarts = startsOfLines(text);
