@@ -1,6 +1,5 @@
 import { open, readdir, type FileHandle } from 'node:fs/promises';
 import { normalize } from 'node:path';
-import { execa } from 'execa';
 import { BUILT_IN_QUESTIONS } from './built-in-questions.js';
 import { createLimiter } from './limiter.js';
 import { findNetns, openNetns, ownNetnsInode, type NetnsDoor } from './net-namespaces.js';
@@ -54,6 +53,8 @@ export function createLiveSource(options: LiveSourceOptions = {}): EvidenceSourc
   }
 
   async function execute(argv: readonly string[]): Promise<RawEvidence> {
+    // Loaded when the host is first asked: a replay runs no tools.
+    const { execa } = await import('execa');
     const result = await execa(argv[0], argv.slice(1), {
       reject: false,
       stdin: 'ignore',

@@ -23,6 +23,8 @@ export function sample(question: string, netns?: number, phase: EvidencePhase = 
 }
 
 /** A source that answers from the samples, with some answers replaced. */
-export function sampleSource(replace: (entry: EvidenceEntry) => EvidenceEntry | undefined = (entry) => entry): EvidenceSource {
+export function sampleSource(
+  replace: (entry: EvidenceEntry) => EvidenceEntry | undefined = (entry) => entry,
+): EvidenceSource {
   return createRecordedSource(SAMPLES.flatMap((entry) => replace(entry) ?? []));
 }

@@ -1,0 +1,54 @@
+import { expect } from 'chai';
+import { COLLECTORS } from '../../../src/evidence/index.js';
+import type { EvidenceParams } from '../../../src/evidence/types.js';
+import { sampleSource } from '../samples.js';
+
+async function rule(params: EvidenceParams): Promise<Record<string, unknown>> {
+  const fact = await COLLECTORS.get('firewall-rule')!.collect(sampleSource(), { netns: 2, hook: 'INPUT', ...params });
+  if (!fact.known) throw new Error(fact.why);
+  return fact.value;
+}
+
+const flow = { src: '10.92.0.1', dst: '10.92.0.2', proto: 'UDP' };
+
+describe('commands about a firewall rule', () => {
+  it('quotes what a rule carries, so that nothing of it is run when it is pasted in a shell', async () => {
+    const value = await rule({ ...flow, dport: 5353 });
+    expect(value.deleteCommand).to.equal(
+      `ip netns exec gcb iptables-legacy -t filter -D LOGDROP -m comment --comment 'drop $(it) "now"' -j DROP`,
+    );
+    expect(value.restoreCommand).to.contain('-I LOGDROP 1 ');
+  });
+
+  it('lets one flow through in front of the rule, and takes that back', async () => {
+    const value = await rule({ ...flow, dport: 5354 });
+    const accept = '-s 10.92.0.1 -d 10.92.0.2 -p udp --dport 5354 -j ACCEPT';
+    expect(value.insertAcceptCommand).to.equal(`ip netns exec gcb iptables-nft -t filter -I INPUT 1 ${accept}`);
+    expect(value.removeAcceptCommand).to.equal(`ip netns exec gcb iptables-nft -t filter -D INPUT ${accept}`);
+  });
+
+  it('names nft rules by their handle and restores them at their place', async () => {
+    const value = await rule({ ...flow, dport: 5357 });
+    expect(value).to.include({ number: 5, handle: 10, verdict: 'REJECT', counter: true, counterDelta: 20 });
+    expect(value.deleteCommand).to.equal('ip netns exec gcb nft delete rule inet guard input handle 10');
+    expect(value.restoreCommand).to.equal(
+      "ip netns exec gcb nft 'insert rule inet guard input index 4 ip saddr @blocked udp dport 5357 counter reject with icmp port-unreachable'",
+    );
+    expect(value.insertAcceptCommand).to.equal(
+      'ip netns exec gcb nft insert rule inet guard input position 10 ip saddr 10.92.0.1 ip daddr 10.92.0.2 udp dport 5357 accept',
+    );
+  });
+
+  it('says that a rule without a counter was found by what it asks for', async () => {
+    expect(await rule({ ...flow, dport: 5356 })).to.include({
+      counter: false,
+      counterDelta: null,
+      fit: 'yes',
+      found: true,
+    });
+  });
+
+  it('answers "not found" in the same form', async () => {
+    expect(await rule({ ...flow, dport: 5777 })).to.include({ found: false, deleteCommand: '', counterDelta: null });
+  });
+});
