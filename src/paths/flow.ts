@@ -3,21 +3,34 @@ import { type Pair, hashWords } from './pair.js';
 import type { PathState } from './path-state.js';
 
 /** A packet that waits for its reply. */
-export interface Request {
-  /** Its path, as long as it lives; `serial` tells whether it still is the one. */
-  path: PathState;
-  serial: number;
-  /** TCP: the acknowledgement that covers it; ICMP: its sequence number. */
-  key: number;
-  ipId: number;
-  pair: Pair;
-  reverse: boolean;
-  firstTs: number;
+export class Request {
+  /** `path.serial` tells whether the path still is the one, or has ended and been used again. */
+  readonly serial: number;
+  readonly pair: Pair;
+  readonly reverse: boolean;
+  readonly firstTs: number;
   /** When it had reached its consumer, as far as was seen. */
   deliveredTs: number;
-  cells: number[];
-  times: number[];
+  /** Segments measured on it, as in its path. */
+  cells: readonly number[] = NONE;
+  times: readonly number[] = NONE;
+
+  /** @param key TCP: the acknowledgement that covers it; ICMP: its sequence number. */
+  constructor(
+    readonly path: PathState,
+    pair: Pair,
+    readonly key: number,
+    readonly ipId: number,
+  ) {
+    this.serial = path.serial;
+    this.pair = pair;
+    this.reverse = path.reverse;
+    this.firstTs = path.firstTs;
+    this.deliveredTs = path.firstTs;
+  }
 }
+
+const NONE: readonly number[] = [];
 
 /** One direction of a conversation. */
 export class HalfFlow {

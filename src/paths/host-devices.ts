@@ -26,6 +26,7 @@ const BY_NAME: readonly [RegExp, string][] = [
   [/^(genev|geneve)/, 'geneve'],
   [/^ovs/, 'openvswitch'],
   [/^bond/, 'bond'],
+  [/^(en|eth|ib)/, 'physical'],
   [/^lo$/, 'loopback'],
   [/\.\d+$/, 'vlan'],
 ];

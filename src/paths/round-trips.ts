@@ -1,5 +1,5 @@
 import { type PacketHeaders, PROTO, TCP } from '../events/packet-headers.js';
-import { type Flow, type HalfFlow, isEcho, type Request } from './flow.js';
+import { type Flow, type HalfFlow, Request, isEcho } from './flow.js';
 import { END, type PathState } from './path-state.js';
 import type { SegmentCell } from './segments.js';
 
@@ -47,8 +47,8 @@ export class RoundTrips {
     trips.sum += total;
     this.count++;
     const begun = request.reverse ? 1 : 0;
-    request.cells.forEach((cell, i) => (cells[cell].inTrips[begun] += request.times[i]));
-    reply.cells.forEach((cell, i) => (cells[cell].inTrips[begun] += reply.times[i]));
+    for (let i = 0; i < request.cells.length; i++) cells[request.cells[i]].inTrips[begun] += request.times[i];
+    for (let i = 0; i < reply.cells.length; i++) cells[reply.cells[i]].inTrips[begun] += reply.times[i];
   }
 
   private icmp(path: PathState, flow: Flow, packet: PacketHeaders): void {
@@ -118,10 +118,7 @@ export class RoundTrips {
   private wait(own: HalfFlow, path: PathState, key: number, ipId: number, most: number): void {
     if (!path.pair) return;
     if (own.waiting.length >= most) own.waiting.shift();
-    const request: Request = {
-      ...{ path, serial: path.serial, key, ipId, pair: path.pair, reverse: path.reverse },
-      ...{ firstTs: path.firstTs, deliveredTs: path.firstTs, cells: [], times: [] },
-    };
+    const request = new Request(path, path.pair, key, ipId);
     path.request = request;
     own.waiting.push(request);
   }

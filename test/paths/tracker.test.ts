@@ -259,12 +259,12 @@ describe('paths', () => {
     const packet = traffic.packet(MS, 'netif_receive_skb', TAP1, echo(A, B, 1));
     packet.hop(MS + US, 'net_dev_queue', TAP2).hop(MS + 2 * US, 'net_dev_start_xmit', TAP2);
     packet.hop(MS + 3 * US, 'net_dev_xmit', TAP2);
-    packet.hop(MS + 4 * US, 'skb_copy_datagram_iovec', TAP2, { pid: 999 });
-    packet.hop(MS + 53 * US, 'skb_copy_datagram_iovec', TAP2, { pid: 4711 });
+    packet.hop(MS + 4 * US, 'net_dev_xmit', TAP2, { skb: 0x88800, flags: FLAG.cloned });
+    packet.hop(MS + 5 * US, 'skb_copy_datagram_iovec', TAP2, { skb: 0x88800, pid: 999 });
+    packet.hop(MS + 54 * US, 'skb_copy_datagram_iovec', TAP2, { pid: 4711 });
     const devices = [
       { ...TAP2, netns: 100, name: 'tap2', kind: 'tap', consumer: { pid: 4711, comm: 'qemu', tids: [] } },
     ];
-    console.log(latencies(traffic.analyse({ devices })));
     expect(latencies(traffic.analyse({ devices }))).to.deep.include({ '> tap2 ring → read by qemu 4711': [1, 50] });
   });
 
