@@ -107,6 +107,8 @@ function backendSteps(
   const { capabilities, functions } = context;
   const steps: Step[] = [];
   const traceable = functions.status(target, true) === 'attachable';
+  // A trampoline (arch_prepare_bpf_trampoline) takes no function with arguments on the stack, wanted or not.
+  const forTrampoline = found.nargs <= REGISTER_ARGUMENTS;
   const inRegisters = Object.values(found.args).every((position) => position < REGISTER_ARGUMENTS);
   const attach = (backend: AttachBackend, withReturn: boolean): void => {
     steps.push({ request: { ...base(point, index, found), backend, target, wantReturn: withReturn } });
@@ -117,6 +119,7 @@ function backendSteps(
   if (wantReturn) {
     if (!capabilities.fentry) lack({ code: 'no-fentry' });
     else if (!traceable) lack({ code: 'not-traceable', detail: target });
+    else if (!forTrampoline) lack({ code: 'argument-in-memory', detail: target });
     else if (context.types?.functionArgs(target)) attach('fexit', true);
     if (!capabilities.kretprobe) lack({ code: 'no-kretprobes' });
     else if (inRegisters) attach('kretprobe', true);
@@ -130,6 +133,7 @@ function backendSteps(
   else lack({ code: 'argument-in-memory', detail: target });
   if (!capabilities.fentry) lack({ code: 'no-fentry' });
   else if (!traceable) lack({ code: 'not-traceable', detail: target });
+  else if (!forTrampoline) lack({ code: 'argument-in-memory', detail: target });
   else if (context.types?.functionArgs(target)) attach('fentry', false);
   return steps;
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { VdiagError } from '../../src/base/errors.js';
 import { KernelBtf } from '../../src/bpf/btf.js';
+import { planProgram } from '../../src/bpf/programs.js';
 import { type Catalogue, loadCatalogue } from '../../src/probes/catalogue.js';
 import { coverageOf } from '../../src/probes/coverage.js';
 import { type KernelFunctions, readKernelFunctions } from '../../src/probes/kernel-functions.js';
@@ -350,6 +351,20 @@ describe("plan of the shipped catalogue with this machine's BTF", function () {
     expect(notSeen).to.have.length(1);
     expect(notSeen[0]).to.match(/^This kernel has no kprobes, so not seen: /);
     expect(missing.map(({ probe }) => probe)).to.include.members(['ip_rcv', 'nft_do_chain']);
+  });
+
+  it('asks the kernel side for nothing but what it has programs for, whatever this kernel lacks', () => {
+    const functions = functionsOfHost(catalogue, 'none');
+    for (const lack of [
+      {},
+      { fentry: false },
+      { kprobeMulti: false },
+      { kprobe: false, kretprobe: false, kprobeMulti: false },
+      { rawTracepoint: false },
+    ]) {
+      const made = planProbes(catalogue, { set: 'full' }, { ...EVERYTHING, ...lack }, KernelBtf.load(), functions);
+      for (const request of made.requests) expect(planProgram(request), request.target).not.to.have.property('why');
+    }
   });
 
   it('would attach most of the full set if it had kprobes, and gives a reason for each that it would not', () => {
