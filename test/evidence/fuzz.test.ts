@@ -103,7 +103,7 @@ describe('parsers of evidence, on answers that went wrong', () => {
           ...(netns ? { netns } : {}),
         });
         const said = fact.known ? fact.text : fact.why;
-         
+
         expect(`${said}${fact.source}`).to.not.match(/[\u0000-\u001f\u007f]/);
         if (!fact.known) expect(fact.why).to.not.contain('was not understood:');
         expect(JSON.parse(JSON.stringify(fact))).to.deep.equal(fact);
