@@ -116,6 +116,15 @@ export function afterAttach(before: AttachPlan, results: AttachResults): AttachP
   return { plan: { ...before.plan, probes }, requests, untried, retry };
 }
 
+/** The plan when no more is tried: probes that would still have had a retry are left out. */
+export function withoutRetries(after: AttachPlan & { retry: readonly AttachRequest[] }): ProbePlan {
+  const waiting = new Set(after.retry.map(({ index }) => index));
+  return {
+    ...after.plan,
+    probes: after.plan.probes.map((probe) => (waiting.has(probe.index) ? detached(probe) : probe)),
+  };
+}
+
 /**
  * Ends a run whose question cannot be answered.
  * @throws VdiagError (status 3) naming each required probe that has no backend, and why.

@@ -8,7 +8,14 @@ import { planProgram } from '../../src/bpf/programs.js';
 import { type Catalogue, loadCatalogue } from '../../src/probes/catalogue.js';
 import { coverageOf } from '../../src/probes/coverage.js';
 import { type KernelFunctions, readKernelFunctions } from '../../src/probes/kernel-functions.js';
-import { afterAttach, functionNames, functionsOfHost, planProbes, requireAttached } from '../../src/probes/plan.js';
+import {
+  afterAttach,
+  functionNames,
+  functionsOfHost,
+  planProbes,
+  requireAttached,
+  withoutRetries,
+} from '../../src/probes/plan.js';
 import type { KernelCapabilities, PlannedProbe, ProbePoint } from '../../src/probes/types.js';
 import { smallBtf } from '../support/small-btf.js';
 
@@ -305,6 +312,14 @@ describe('plan of probes', () => {
       expect(now.plan.probes[0]).not.to.have.property('backend');
       expect(now.plan.probes[0].reasons).to.have.length(3);
       expect(now.requests.map(({ index }) => index)).to.deep.equal([1]);
+    });
+
+    it('claims no probe that was refused and not tried again', () => {
+      const now = afterAttach(plan(points, kernel), { attached: [], failed: [{ index: 0, why: 'not supported' }] });
+      const [refused, other] = withoutRetries(now).probes;
+      expect(refused).not.to.have.property('backend');
+      expect(refused.reasons).to.have.length(1);
+      expect(other).to.include({ backend: 'raw-tracepoint' });
     });
 
     it('keeps what was attached as it is', () => {
