@@ -91,9 +91,10 @@ static __always_inline void vd_fill_headers(struct vd_packet *packet, const stru
 {
 	struct vd_walk walk;
 	__u32 tunnel, tunnel_id;
-	int result = vd_read_skb((const struct sk_buff *)hit->skb, &walk, &packet->outer);
 
-	if (result <= 0)
+	vd_read_skb((const struct sk_buff *)hit->skb, &walk, &packet->outer);
+	vd_blur(&walk, sizeof(walk));
+	if (!walk.found.identity)
 		vd_read_from_socket(hit, &packet->outer);
 	packet->vlan = vd_vlan((const struct sk_buff *)hit->skb, &walk);
 	__builtin_memset(packet->dmac, 0, sizeof(packet->dmac));
@@ -102,14 +103,13 @@ static __always_inline void vd_fill_headers(struct vd_packet *packet, const stru
 		bpf_probe_read_kernel(packet->dmac, sizeof(packet->dmac), walk.head + walk.mac);
 		bpf_probe_read_kernel(packet->smac, sizeof(packet->smac), walk.head + walk.mac + 6);
 	}
-	tunnel = walk.tunnel;
-	tunnel_id = walk.tunnel_id;
-	walk.offset = walk.inner;
-	walk.ethertype = walk.inner ? walk.inner_ethertype : 0;
-	if (vd_read_headers(&walk, &packet->inner) > 0) {
-		packet->inner.tunnel = tunnel;
-		packet->inner.tunnel_id = tunnel_id;
-	}
+	tunnel = walk.found.tunnel;
+	tunnel_id = walk.found.tunnel_id;
+	walk.offset = walk.found.inner;
+	walk.ethertype = walk.found.inner ? walk.found.inner_ethertype : 0;
+	vd_read_headers(&walk, &packet->inner);
+	packet->inner.tunnel = packet->inner.version ? tunnel : 0;
+	packet->inner.tunnel_id = packet->inner.version ? tunnel_id : 0;
 }
 
 static __always_inline void vd_emit_packet(const struct vd_hit *hit)

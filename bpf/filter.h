@@ -11,8 +11,8 @@ static __always_inline bool vd_in_prefix(const struct vd_prefix *prefix, const _
 {
 	const __u32 *word = (const __u32 *)address;
 
-	return (word[0] & prefix->mask[0]) == prefix->addr[0] && (word[1] & prefix->mask[1]) == prefix->addr[1] &&
-	       (word[2] & prefix->mask[2]) == prefix->addr[2] && (word[3] & prefix->mask[3]) == prefix->addr[3];
+	return !(((word[0] & prefix->mask[0]) ^ prefix->addr[0]) | ((word[1] & prefix->mask[1]) ^ prefix->addr[1]) |
+		 ((word[2] & prefix->mask[2]) ^ prefix->addr[2]) | ((word[3] & prefix->mask[3]) ^ prefix->addr[3]));
 }
 
 /* A listening socket has no peer, and often no address of its own: it may concern any. */
@@ -71,9 +71,24 @@ static __noinline int vd_headers_match(const struct vd_config *config_now, const
 	return !(want & (VD_WANT_SRC | VD_WANT_DST)) || vd_addresses_match(config_now, headers, version, listening);
 }
 
-/* Where the packet is and who is at work: the cheap part, before headers are read. */
-static __noinline int vd_place_matches(const struct vd_config *config_now, __u32 netns, __u32 ifindex, __u32 mark,
-				       __u32 pid)
+/* Leaves at the first that fits: a sum of sixteen comparisons would be 2^16 ways through for the verifier. */
+static __always_inline bool vd_device_matches(const struct vd_config *config_now, __u32 ifindex)
+{
+#pragma unroll
+	for (int i = 0; i < VD_MAX_IFINDEX; i++) {
+		__u32 wanted = config_now->ifindex[i];
+
+		if (!wanted)
+			return false;
+		barrier_var(wanted);
+		if (wanted == ifindex)
+			return true;
+	}
+	return false;
+}
+
+/* Where the packet is and who is at work. */
+static __noinline int vd_place_matches(const struct vd_config *config_now, __u32 netns, __u32 ifindex, __u32 mark)
 {
 	__u32 want = config_now->want;
 
@@ -81,17 +96,9 @@ static __noinline int vd_place_matches(const struct vd_config *config_now, __u32
 		return 0;
 	if (want & VD_WANT_MARK && (mark & config_now->mark_mask) != config_now->mark)
 		return 0;
-	if (want & VD_WANT_PID && config_now->pid != pid)
+	if (want & VD_WANT_PID && config_now->pid != bpf_get_current_pid_tgid() >> 32)
 		return 0;
-	if (want & VD_WANT_IFINDEX) {
-		bool found = false;
-
-#pragma unroll
-		for (int i = 0; i < VD_MAX_IFINDEX; i++)
-			found |= config_now->ifindex[i] == ifindex;
-		return found && ifindex;
-	}
-	return 1;
+	return !(want & VD_WANT_IFINDEX) || vd_device_matches(config_now, ifindex);
 }
 
 #endif

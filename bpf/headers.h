@@ -87,21 +87,44 @@ struct vd_short {
 	__u16 word[4];
 };
 
-/* A header to read, and what was found behind it. Offsets count from skb->head. */
+/* What reading a header tells beside the header itself. Offsets count from skb->head. */
+struct vd_found {
+	__u32 inner; /* of the header inside a tunnel or quoted by an ICMP error; 0: none */
+	__u32 inner_ethertype;
+	__u32 tunnel;
+	__u32 tunnel_id;
+	__u32 identity; /* does not change on the way of a packet, not even by NAT; 0: unknown */
+	__u32 strong;   /* no other packet of the flow has that identity */
+};
+
+/* Where to read. */
 struct vd_walk {
 	const unsigned char *head;
 	__u32 offset;    /* of the network header */
 	__u32 limit;     /* end of the linear data */
 	__u32 ethertype; /* host order */
-	__u32 inner;     /* of the header inside a tunnel or quoted by an ICMP error; 0: none */
-	__u32 inner_ethertype;
-	__u32 tunnel;
-	__u32 tunnel_id;
-	__u32 identity; /* does not change on the way of a packet, not even by NAT; 0: unknown */
-	__u32 weak;     /* identity that other packets of the flow may share */
-	__u32 mac;      /* of the Ethernet header, or VD_NO_HEADER */
-	__u32 vlan;     /* of a tag that stands in the data */
+	__u32 mac;       /* of the Ethernet header, or VD_NO_HEADER */
+	__u32 vlan;      /* of a tag that stands in the data */
+	struct vd_found found;
 };
+
+/*
+ * Zeroes memory by a read that must fail, because the verifier cannot see through it. With zeroes that it knows, it
+ * would take every combination of headers that are there or not for another state: a million instructions to verify
+ * instead of some thousands.
+ */
+static __always_inline void vd_clear(void *memory, __u32 size)
+{
+	bpf_probe_read_kernel(memory, size, NULL);
+}
+
+/*
+ * Copies memory onto itself, so that the verifier forgets what it knows of it: the ways that lead here become one again.
+ */
+static __always_inline void vd_blur(void *memory, __u32 size)
+{
+	bpf_probe_read_kernel(memory, size, memory);
+}
 
 static __always_inline __u32 vd_mix(__u32 hash, __u32 value)
 {
@@ -120,8 +143,8 @@ static __always_inline void vd_inner_frame(struct vd_walk *walk, __u32 offset)
 	__u16 type;
 
 	if (vd_read(walk, &type, sizeof(type), offset + ETH_LEN - 2)) {
-		walk->inner = offset + ETH_LEN;
-		walk->inner_ethertype = bpf_ntohs(type);
+		walk->found.inner = offset + ETH_LEN;
+		walk->found.inner_ethertype = bpf_ntohs(type);
 	}
 }
 
@@ -133,17 +156,17 @@ static __always_inline void vd_udp_tunnel(struct vd_walk *walk, __u16 port, __u3
 		return;
 	if (!vd_read(walk, header, sizeof(header), offset))
 		return;
-	walk->tunnel_id = header[4] << 16 | header[5] << 8 | header[6];
+	walk->found.tunnel_id = header[4] << 16 | header[5] << 8 | header[6];
 	if (port == 6081) {
-		walk->tunnel = VD_TUNNEL_GENEVE;
+		walk->found.tunnel = VD_TUNNEL_GENEVE;
 		offset += sizeof(header) + (header[0] & 0x3f) * 4;
-		walk->inner_ethertype = header[2] << 8 | header[3];
-		if (walk->inner_ethertype == ETH_P_TEB)
+		walk->found.inner_ethertype = header[2] << 8 | header[3];
+		if (walk->found.inner_ethertype == ETH_P_TEB)
 			vd_inner_frame(walk, offset);
 		else
-			walk->inner = offset;
+			walk->found.inner = offset;
 	} else if (header[0] & 0x08) {
-		walk->tunnel = VD_TUNNEL_VXLAN;
+		walk->found.tunnel = VD_TUNNEL_VXLAN;
 		vd_inner_frame(walk, offset + sizeof(header));
 	}
 }
@@ -165,13 +188,13 @@ static __always_inline void vd_gre(struct vd_walk *walk, const struct vd_short *
 	}
 	if (flags & 0x1000)
 		offset += 4;
-	walk->tunnel = IPPROTO_GRE;
-	walk->tunnel_id = bpf_ntohl(key);
+	walk->found.tunnel = IPPROTO_GRE;
+	walk->found.tunnel_id = bpf_ntohl(key);
 	if (type == ETH_P_TEB) {
 		vd_inner_frame(walk, offset);
 	} else {
-		walk->inner = offset;
-		walk->inner_ethertype = type;
+		walk->found.inner = offset;
+		walk->found.inner_ethertype = type;
 	}
 }
 
@@ -182,8 +205,8 @@ static __always_inline void vd_read_transport(struct vd_walk *walk, struct vd_he
 	struct vd_tcp tcp;
 	struct vd_short start;
 
-	walk->weak = out->ip_id == 0;
-	walk->identity = identity | 1;
+	walk->found.strong = out->ip_id;
+	walk->found.identity = identity | 1;
 	if (out->proto == IPPROTO_TCP) {
 		if (!vd_read(walk, &tcp, sizeof(tcp), offset))
 			return;
@@ -194,14 +217,14 @@ static __always_inline void vd_read_transport(struct vd_walk *walk, struct vd_he
 		out->window = tcp.window;
 		out->tcp_flags = tcp.flags;
 		out->payload = length - (tcp.doff >> 4) * 4;
-		walk->weak = 0;
-		walk->identity = vd_mix(vd_mix(identity, tcp.seq), tcp.ack) | 1;
+		walk->found.strong = 1;
+		walk->found.identity = vd_mix(vd_mix(identity, tcp.seq), tcp.ack) | 1;
 		return;
 	}
 	if (out->proto == IPPROTO_IPIP || out->proto == IPPROTO_IPV6) {
-		walk->tunnel = IPPROTO_IPIP;
-		walk->inner = offset;
-		walk->inner_ethertype = out->proto == IPPROTO_IPIP ? ETH_P_IP : ETH_P_IPV6;
+		walk->found.tunnel = IPPROTO_IPIP;
+		walk->found.inner = offset;
+		walk->found.inner_ethertype = out->proto == IPPROTO_IPIP ? ETH_P_IP : ETH_P_IPV6;
 		return;
 	}
 	if (!vd_read(walk, &start, sizeof(start), offset))
@@ -210,7 +233,7 @@ static __always_inline void vd_read_transport(struct vd_walk *walk, struct vd_he
 		out->sport = start.word[0];
 		out->dport = start.word[1];
 		out->payload = length - sizeof(start);
-		walk->identity = vd_mix(identity, start.word[2]) | 1;
+		walk->found.identity = vd_mix(identity, start.word[2]) | 1;
 		vd_udp_tunnel(walk, bpf_ntohs(out->dport), offset + sizeof(start));
 	} else if (out->proto == IPPROTO_ICMP || out->proto == IPPROTO_ICMPV6) {
 		__u8 type = start.word[0] & 0xff;
@@ -220,32 +243,37 @@ static __always_inline void vd_read_transport(struct vd_walk *walk, struct vd_he
 		out->sport = start.word[2];
 		out->dport = start.word[3];
 		out->payload = length - sizeof(start);
-		walk->identity = vd_mix(vd_mix(identity, start.word[0]), out->dport) | 1;
+		walk->found.identity = vd_mix(vd_mix(identity, start.word[0]), out->dport) | 1;
 		if (out->dport) /* echo: counts up */
-			walk->weak = 0;
+			walk->found.strong = 1;
 		if (out->proto == IPPROTO_ICMP && (type == 3 || type == 4 || type == 5 || type == 11 || type == 12)) {
-			walk->inner = offset + sizeof(start);
-			walk->inner_ethertype = ETH_P_IP;
+			walk->found.inner = offset + sizeof(start);
+			walk->found.inner_ethertype = ETH_P_IP;
 		} else if (out->proto == IPPROTO_ICMPV6 && type >= 1 && type <= 4) {
-			walk->inner = offset + sizeof(start);
-			walk->inner_ethertype = ETH_P_IPV6;
+			walk->found.inner = offset + sizeof(start);
+			walk->found.inner_ethertype = ETH_P_IPV6;
 		}
 	} else if (out->proto == IPPROTO_GRE) {
 		vd_gre(walk, &start, offset);
 	}
 }
 
-static __always_inline bool vd_read_ipv4(struct vd_walk *walk, struct vd_headers *out)
+/* Behind a network header: nothing to read, or not the header it should be. */
+#define VD_NO_TRANSPORT 0
+#define VD_BAD_HEADER 0xffffffff
+
+/* Returns the offset of the transport header; `length` becomes the bytes from there on. */
+static __always_inline __u32 vd_read_ipv4(struct vd_walk *walk, struct vd_headers *out, __u32 *length)
 {
 	struct vd_ipv4 ip;
 	__u32 header, total;
 
 	if (!vd_read(walk, &ip, sizeof(ip), walk->offset))
-		return false;
+		return VD_BAD_HEADER;
 	header = (ip.version_ihl & 0xf) * 4;
 	total = bpf_ntohs(ip.tot_len);
 	if (ip.version_ihl >> 4 != 4 || header < sizeof(ip) || (total && total < header))
-		return false; /* a length of 0 is right for packets over 64 KiB (BIG TCP) */
+		return VD_BAD_HEADER; /* a length of 0 is right for packets over 64 KiB (BIG TCP) */
 	__builtin_memcpy(out->saddr, &ip.saddr, 4);
 	__builtin_memcpy(out->daddr, &ip.daddr, 4);
 	out->ip_id = ip.id;
@@ -254,54 +282,50 @@ static __always_inline bool vd_read_ipv4(struct vd_walk *walk, struct vd_headers
 	out->ttl = ip.ttl;
 	out->tos = ip.tos;
 	out->version = 4;
-	if (bpf_ntohs(ip.frag) & 0x1fff) {
-		walk->identity = vd_mix(vd_mix(1, ip.id), ip.frag) | 1;
-		walk->weak = 0;
-		return true;
-	}
-	vd_read_transport(walk, out, walk->offset + header, total - header);
-	return true;
+	walk->found.identity = vd_mix(vd_mix(1, ip.id), ip.frag) | 1;
+	walk->found.strong = ip.id;
+	*length = total - header;
+	return bpf_ntohs(ip.frag) & 0x1fff ? VD_NO_TRANSPORT : walk->offset + header;
 }
 
-static __always_inline bool vd_read_ipv6(struct vd_walk *walk, struct vd_headers *out)
+static __always_inline bool vd_is_extension(__u8 next)
+{
+	return next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING || next == IPPROTO_FRAGMENT || next == IPPROTO_DSTOPTS;
+}
+
+static __always_inline __u32 vd_read_ipv6(struct vd_walk *walk, struct vd_headers *out, __u32 *length)
 {
 	struct vd_ipv6 ip;
 	__u32 offset = walk->offset + sizeof(ip);
-	__u32 length;
+	__u32 end;
 	__u8 next;
 	__u8 extension[8];
 
 	if (!vd_read(walk, &ip, sizeof(ip), walk->offset) || (ip.version_class_flow & 0xf0) != 0x60)
-		return false;
+		return VD_BAD_HEADER;
 	__builtin_memcpy(out->saddr, ip.saddr, 16);
 	__builtin_memcpy(out->daddr, ip.daddr, 16);
 	out->ttl = ip.hop_limit;
 	out->tos = bpf_ntohl(ip.version_class_flow) >> 20;
 	out->version = 6;
 	next = ip.next;
-	length = bpf_ntohs(ip.payload_len);
+	end = offset + bpf_ntohs(ip.payload_len);
 #pragma unroll
 	for (int i = 0; i < VD_IPV6_EXTENSIONS; i++) {
-		__u32 size = 8;
-
-		if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_FRAGMENT && next != IPPROTO_DSTOPTS)
+		if (!vd_is_extension(next) || !vd_read(walk, extension, sizeof(extension), offset))
 			break;
-		if (!vd_read(walk, extension, sizeof(extension), offset))
-			break;
-		if (next == IPPROTO_FRAGMENT)
+		if (next == IPPROTO_FRAGMENT) {
 			out->frag = *(__u16 *)&extension[2];
-		else
-			size = (extension[1] + 1) * 8;
+			offset += 8;
+		} else {
+			offset += (extension[1] + 1) * 8;
+		}
 		next = extension[0];
-		offset += size;
-		length -= size;
 	}
 	out->proto = next;
-	walk->identity = 1;
-	walk->weak = 1;
-	if (!(bpf_ntohs(out->frag) & 0xfff8))
-		vd_read_transport(walk, out, offset, length);
-	return true;
+	walk->found.identity = 1;
+	*length = end - offset;
+	return bpf_ntohs(out->frag) & 0xfff8 ? VD_NO_TRANSPORT : offset;
 }
 
 static __always_inline bool vd_read_arp(struct vd_walk *walk, struct vd_headers *out)
@@ -314,36 +338,40 @@ static __always_inline bool vd_read_arp(struct vd_walk *walk, struct vd_headers 
 	__builtin_memcpy(out->saddr, arp.spa, 4);
 	__builtin_memcpy(out->daddr, arp.tpa, 4);
 	out->proto = bpf_ntohs(arp.op);
-	walk->identity = vd_mix(vd_mix(arp.op, *(__u32 *)out->saddr), *(__u32 *)out->daddr) | 1;
-	walk->weak = 1;
+	walk->found.identity = vd_mix(vd_mix(arp.op, *(__u32 *)out->saddr), *(__u32 *)out->daddr) | 1;
 	return true;
 }
 
 /*
  * Reads the network header at walk->offset and the transport header behind it. Not inlined: it is used for the outer
  * and for the inner header, and its stack is free again for what comes after.
- * Returns 1 if the header is what walk->ethertype says, 0 if that is no protocol we read, -1 if it is not what it should be.
+ * `out` is zero but for the ethertype, and walk->found too, if there is no header that we read.
  */
 static __noinline int vd_read_headers(struct vd_walk *walk, struct vd_headers *out)
 {
-	bool good;
+	__u32 transport, length = 0;
 
-	__builtin_memset(out, 0, sizeof(*out));
-	walk->inner = 0;
-	walk->tunnel = 0;
-	walk->tunnel_id = 0;
-	walk->identity = 0;
-	walk->weak = 1;
+	vd_clear(out, sizeof(*out));
+	vd_clear(&walk->found, sizeof(walk->found));
 	out->ethertype = bpf_htons(walk->ethertype);
 	if (walk->ethertype == ETH_P_IP)
-		good = vd_read_ipv4(walk, out);
+		transport = vd_read_ipv4(walk, out, &length);
 	else if (walk->ethertype == ETH_P_IPV6)
-		good = vd_read_ipv6(walk, out);
-	else if (walk->ethertype == ETH_P_ARP)
-		good = vd_read_arp(walk, out);
+		transport = vd_read_ipv6(walk, out, &length);
 	else
+		return walk->ethertype == ETH_P_ARP && vd_read_arp(walk, out);
+	if (transport == VD_BAD_HEADER)
 		return 0;
-	return good ? 1 : -1;
+	if (transport != VD_NO_TRANSPORT)
+		vd_read_transport(walk, out, transport, length);
+	return 1;
+}
+
+/* A header that should be there was not read. */
+static __always_inline bool vd_is_unread(const struct vd_walk *walk)
+{
+	return !walk->found.identity &&
+	       (walk->ethertype == ETH_P_IP || walk->ethertype == ETH_P_IPV6 || walk->ethertype == ETH_P_ARP);
 }
 
 /*
@@ -364,15 +392,40 @@ static __always_inline void vd_step_over_tag(struct vd_walk *walk, bool received
 		walk->offset += VLAN_LEN;
 }
 
+static __always_inline __u8 vd_version_at(const struct vd_walk *walk, __u32 offset)
+{
+	__u8 first = 0;
+
+	vd_read(walk, &first, sizeof(first), offset);
+	return first >> 4;
+}
+
+/* Whether an IP header stands where one should. */
+static __always_inline bool vd_reads_as(const struct vd_walk *walk, __u32 offset)
+{
+	if (walk->ethertype == ETH_P_IP)
+		return vd_version_at(walk, offset) == 4;
+	return walk->ethertype != ETH_P_IPV6 || vd_version_at(walk, offset) == 6;
+}
+
+/* A socket's packet before ip_output sets skb->protocol: an IP header may stand there already. */
+static __always_inline __u32 vd_guess_ethertype(const struct vd_walk *walk, __u32 offset)
+{
+	__u8 version = vd_version_at(walk, offset);
+
+	if (version == 4)
+		return ETH_P_IP;
+	return version == 6 ? ETH_P_IPV6 : 0;
+}
+
 /*
- * Finds and reads the skb's outer headers. The result is that of vd_read_headers; `out` is zero but for the ethertype
- * when nothing was read.
+ * Finds and reads the skb's outer headers. `out` is zero but for the ethertype, and walk->found too, when there is
+ * nothing that could be read.
  */
 static __noinline int vd_read_skb(const struct sk_buff *skb, struct vd_walk *walk, struct vd_headers *out)
 {
 	__u32 data, network, mac;
 	bool received;
-	int result;
 
 	walk->head = BPF_CORE_READ(skb, head);
 	data = BPF_CORE_READ(skb, data) - walk->head;
@@ -386,25 +439,15 @@ static __noinline int vd_read_skb(const struct sk_buff *skb, struct vd_walk *wal
 	received = mac != VD_NO_HEADER && mac + ETH_LEN == data;
 	walk->offset = received ? data : network;
 	vd_step_over_tag(walk, received);
-	if (!walk->ethertype) {
-		/* A socket's packet before ip_output sets skb->protocol: an IP header may stand there already. */
-		__u8 first = 0;
-
-		if (network)
-			vd_read(walk, &first, 1, network);
-		if (first >> 4 == 4)
-			walk->ethertype = ETH_P_IP;
-		else if (first >> 4 == 6)
-			walk->ethertype = ETH_P_IPV6;
-	}
-	result = vd_read_headers(walk, out);
-	if (result < 0 && walk->offset != network) {
+	if (received && data != network && !vd_reads_as(walk, walk->offset))
 		walk->offset = network;
-		result = vd_read_headers(walk, out);
-	}
+	if (!walk->ethertype && network)
+		walk->ethertype = vd_guess_ethertype(walk, network);
+	vd_blur(walk, sizeof(*walk));
+	vd_read_headers(walk, out);
 	if (walk->mac != VD_NO_HEADER && (walk->mac + ETH_LEN > walk->offset || walk->mac + ETH_LEN + 2 * VLAN_LEN < walk->offset))
 		walk->mac = VD_NO_HEADER; /* left over from an outer or inner frame */
-	return result;
+	return 0;
 }
 
 /* What would be different after NAT. */

@@ -18,8 +18,8 @@ struct vd_hit {
 	__u64 third;
 	__u64 path;
 	struct net_device *device;
+	__u64 options; /* eight bytes, so that the verifier keeps track of its value and leaves out dead code */
 	__u32 probe;
-	__u32 options;
 	__u32 flags;
 	__u32 ifindex;
 	__u32 netns;

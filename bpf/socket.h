@@ -8,9 +8,7 @@
 static __always_inline bool vd_socket_wanted(const struct vd_config *config_now, const struct vd_hit *hit,
 					     const struct vd_headers *headers, bool listening)
 {
-	__u32 pid = bpf_get_current_pid_tgid() >> 32;
-
-	if (!vd_place_matches(config_now, hit->netns, hit->ifindex, hit->mark, pid))
+	if (!vd_place_matches(config_now, hit->netns, hit->ifindex, hit->mark))
 		return false;
 	return !(config_now->want & VD_WANT_HEADERS) || vd_headers_match(config_now, headers, listening);
 }

@@ -17,14 +17,14 @@
 
 struct vd_track {
 	__u64 path;
-	__u32 outer; /* vd_walk.identity of the outer and of the inner header */
+	__u32 outer; /* vd_found.identity of the outer and of the inner header */
 	__u32 inner;
 	__u32 addresses; /* vd_address_signature of the outer header */
 	__u32 first_probe;
 	__u32 first_ifindex;
 	__u32 netns; /* where it was last seen */
 	__u8 first_ttl;
-	__u8 weak;
+	__u8 strong;
 	__u16 pad;
 	__u32 pad2;
 };
@@ -56,15 +56,16 @@ struct {
 	__type(value, struct vd_freed);
 } last_freed SEC(".maps");
 
-/* A packet's headers, one layer at a time: the stack has no room for both. */
+/* A packet's headers, one layer at a time (the stack has no room for both), and what was learnt of each. */
 struct vd_view {
 	struct vd_walk walk;
 	struct vd_headers headers;
 	__u32 outer_identity;
 	__u32 inner_identity;
 	__u32 addresses; /* vd_address_signature of the outer header */
-	__u32 weak;
+	__u32 strong;
 	__u32 ttl;
+	__u32 wanted;
 };
 
 /*
@@ -153,31 +154,31 @@ static __always_inline void vd_find_place(struct vd_hit *hit)
 		hit->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
 }
 
-static __always_inline int vd_read_outer(const struct vd_hit *hit, struct vd_view *view)
+static __always_inline void vd_read_outer(const struct vd_hit *hit, struct vd_view *view)
 {
-	int result = vd_read_skb((const struct sk_buff *)hit->skb, &view->walk, &view->headers);
-
-	view->outer_identity = view->walk.identity;
+	vd_read_skb((const struct sk_buff *)hit->skb, &view->walk, &view->headers);
+	view->outer_identity = view->walk.found.identity;
 	view->inner_identity = 0;
-	view->weak = view->walk.weak;
+	view->strong = view->walk.found.strong;
 	view->ttl = view->headers.ttl;
 	view->addresses = vd_address_signature(&view->headers);
-	return result;
+	vd_blur(view, sizeof(*view));
 }
 
 /* Steps into the header inside the one just read; from then on view->headers is that one. */
 static __always_inline bool vd_read_inner(struct vd_view *view)
 {
-	__u32 tunnel = view->walk.tunnel;
+	__u32 tunnel = view->walk.found.tunnel;
 
-	if (!view->walk.inner)
+	if (!view->walk.found.inner)
 		return false;
-	view->walk.offset = view->walk.inner;
-	view->walk.ethertype = view->walk.inner_ethertype;
-	if (vd_read_headers(&view->walk, &view->headers) <= 0)
+	view->walk.offset = view->walk.found.inner;
+	view->walk.ethertype = view->walk.found.inner_ethertype;
+	vd_read_headers(&view->walk, &view->headers);
+	if (!view->walk.found.identity)
 		return false;
 	/* A header quoted by an ICMP error tells of another packet, it does not identify this one. */
-	view->inner_identity = tunnel ? view->walk.identity : 0;
+	view->inner_identity = tunnel ? view->walk.found.identity : 0;
 	return true;
 }
 
@@ -190,82 +191,73 @@ static __always_inline bool vd_read_from_socket(const struct vd_hit *hit, struct
 	return sk && vd_is_full_socket(sk) && vd_socket_headers(sk, out);
 }
 
-/* Whether the user wants the packet; afterwards view->headers may be the inner ones. */
-static __always_inline bool vd_wanted(const struct vd_config *config_now, const struct vd_hit *hit, struct vd_view *view)
+/* Whether the user wants the packet. Reads the inner header too: afterwards view->headers may be that one. */
+static __always_inline void vd_judge(const struct vd_config *config_now, const struct vd_hit *hit, struct vd_view *view)
 {
-	__u32 pid = bpf_get_current_pid_tgid() >> 32;
-	bool wanted, has_inner;
+	bool by_headers = config_now->want & VD_WANT_HEADERS;
+	bool has_inner;
 
-	if (!vd_place_matches(config_now, hit->netns, hit->ifindex, hit->mark, pid))
-		return false;
-	wanted = !(config_now->want & VD_WANT_HEADERS) || vd_headers_match(config_now, &view->headers, 0);
+	vd_blur(&view->headers, sizeof(view->headers));
+	view->wanted = !by_headers || vd_headers_match(config_now, &view->headers, 0);
 	has_inner = vd_read_inner(view);
-	return wanted || (has_inner && vd_headers_match(config_now, &view->headers, 0));
+	if (!view->wanted && has_inner)
+		view->wanted = vd_headers_match(config_now, &view->headers, 0);
+	if (view->wanted)
+		view->wanted = vd_place_matches(config_now, hit->netns, hit->ifindex, hit->mark);
 }
 
-static __always_inline void vd_note(struct vd_track *track, const struct vd_view *view)
+static __always_inline void vd_note(struct vd_track *track, const struct vd_hit *hit, const struct vd_view *view)
 {
 	track->outer = view->outer_identity;
 	track->inner = view->inner_identity;
 	track->addresses = view->addresses;
-	track->weak = view->weak;
+	track->strong = view->strong != 0;
+	track->netns = hit->netns;
 }
 
 static __always_inline void vd_start_track(const struct vd_hit *hit, const struct vd_view *view)
 {
 	struct vd_track track = {};
 
-	vd_note(&track, view);
+	vd_note(&track, hit, view);
 	track.path = hit->path;
 	track.first_probe = hit->probe;
 	track.first_ifindex = hit->ifindex;
 	track.first_ttl = view->ttl;
-	track.netns = hit->netns;
 	if (bpf_map_update_elem(&paths, &hit->skb, &track, BPF_ANY))
 		vd_count_loss(VD_LOSS_PATHS_FORGOTTEN);
 }
 
-/* Begins to follow the skb if the user wants it. Its outer headers are in `view`. */
-static __always_inline bool vd_begin(const struct vd_config *config_now, struct vd_hit *hit, struct vd_view *view)
-{
-	if (!vd_wanted(config_now, hit, view))
-		return false;
-	hit->path = vd_new_path();
-	hit->flags |= VD_FLAG_BORN;
-	hit->changed = true;
-	if (!(hit->options & VD_OPT_FREE)) /* else it ends as it begins: nothing to remember */
-		vd_start_track(hit, view);
-	return true;
-}
-
-/* Whether the headers just read can be those of the packet that was followed; notes what changed. */
-static __always_inline bool vd_same_packet(struct vd_hit *hit, const struct vd_track *track, struct vd_view *view)
+/* Nothing new: the headers read as before, or there are none to read here. */
+static __always_inline bool vd_reads_as_before(const struct vd_hit *hit, const struct vd_track *track,
+					       const struct vd_view *view)
 {
 	if (!view->outer_identity)
-		return true; /* no IP header here */
-	if (!track->outer) {
-		hit->changed = true; /* none then: a socket's packet */
-		vd_read_inner(view);
 		return true;
-	}
-	if (view->outer_identity == track->outer) {
-		if (track->weak && hit->probe == track->first_probe && hit->ifindex == track->first_ifindex &&
-		    view->ttl >= track->first_ttl)
-			return false; /* back where it began, and not by a loop */
-		if (view->addresses == track->addresses)
-			return true;
-		hit->changed = true;
-		hit->flags |= VD_FLAG_REWRITTEN;
-		vd_read_inner(view);
-		return true;
-	}
-	vd_read_inner(view);
-	if (view->inner_identity != track->outer && view->outer_identity != track->inner &&
-	    (!track->inner || view->inner_identity != track->inner))
+	if (view->outer_identity != track->outer || view->addresses != track->addresses)
 		return false;
-	hit->changed = true;
-	hit->flags |= VD_FLAG_TUNNEL;
-	return true;
+	/* Back where it began, and not by a loop: another packet that reads the same. */
+	return track->strong || hit->probe != track->first_probe || hit->ifindex != track->first_ifindex ||
+	       view->ttl < track->first_ttl;
+}
+
+/* The headers read differently: whether it can still be the same packet. */
+static __always_inline bool vd_is_same_packet(struct vd_hit *hit, const struct vd_track *track, const struct vd_view *view)
+{
+	if (!track->outer)
+		return true; /* it had no IP header: a socket's packet */
+	if (view->outer_identity == track->outer) {
+		if (view->addresses == track->addresses)
+			return false;
+		hit->flags |= VD_FLAG_REWRITTEN;
+		return true;
+	}
+	if (view->inner_identity == track->outer || view->outer_identity == track->inner ||
+	    (track->inner && view->inner_identity == track->inner)) {
+		hit->flags |= VD_FLAG_TUNNEL;
+		return true;
+	}
+	return false;
 }
 
 static __always_inline void vd_end(struct vd_hit *hit, const struct vd_track *track)
@@ -311,7 +303,6 @@ static __always_inline bool vd_follow(const struct vd_config *config_now, struct
 {
 	struct vd_track *track = bpf_map_lookup_elem(&paths, &hit->skb);
 	struct vd_view view;
-	int result;
 
 	if (!track && hit->options & VD_OPT_FREE)
 		vd_forget_freed(hit);
@@ -325,23 +316,35 @@ static __always_inline bool vd_follow(const struct vd_config *config_now, struct
 			vd_end(hit, track);
 		return true;
 	}
-	result = vd_read_outer(hit, &view);
+	vd_read_outer(hit, &view);
+	if (track && vd_reads_as_before(hit, track, &view)) {
+		hit->path = track->path;
+		hit->netns = hit->netns ?: track->netns;
+		track->netns = hit->netns;
+		return true;
+	}
+	if (!view.outer_identity && !vd_read_from_socket(hit, &view.headers) && vd_is_unread(&view.walk))
+		vd_count_loss(VD_LOSS_PARSE_FAILURES);
+	vd_judge(config_now, hit, &view);
+	vd_blur(&view, sizeof(view));
+	hit->changed = true;
 	if (track) {
-		if (vd_same_packet(hit, track, &view)) {
+		if (vd_is_same_packet(hit, track, &view)) {
 			hit->path = track->path;
 			hit->netns = hit->netns ?: track->netns;
-			track->netns = hit->netns;
-			if (hit->changed)
-				vd_note(track, &view);
+			vd_note(track, hit, &view);
 			return true;
 		}
 		bpf_map_delete_elem(&paths, &hit->skb);
 		hit->flags |= VD_FLAG_REUSED;
-		result = vd_read_outer(hit, &view);
 	}
-	if (result <= 0 && !vd_read_from_socket(hit, &view.headers) && result < 0)
-		vd_count_loss(VD_LOSS_PARSE_FAILURES);
-	return vd_begin(config_now, hit, &view);
+	if (!view.wanted)
+		return false;
+	hit->path = vd_new_path();
+	hit->flags |= VD_FLAG_BORN;
+	if (!(hit->options & VD_OPT_FREE)) /* else it ends as it begins: nothing to remember */
+		vd_start_track(hit, &view);
+	return true;
 }
 
 #endif

@@ -1,0 +1,51 @@
+import { MAP_LAYOUT, MAP_SIZE, VD_LOSS } from './kernel-side.gen.js';
+import { Libbpf } from './libbpf.js';
+import type { LoadedObject } from './object.js';
+import { MAX_PROBES, type TraceCounters } from './types.js';
+
+const KEY_BYTES = 4;
+/** struct vd_entry_key: stack pointer and probe. */
+const ENTRY_KEY_BYTES = 16;
+/** An entry without a return for so long is counted as missed, though a function may sleep longer. */
+const STALE_ENTRY_NS = 2_000_000_000n;
+
+/** Losses by cause, summed over the CPUs. `withReturns`: also look for entries whose return never came. */
+export function readCounters(object: LoadedObject, withReturns: boolean): TraceCounters {
+  const losses = (cause: number): number => sumPerCpu(object.mapFd('losses'), cause);
+  return {
+    ringFull: losses(VD_LOSS.RING_FULL),
+    pathsForgotten: losses(VD_LOSS.PATHS_FORGOTTEN),
+    parseFailures: losses(VD_LOSS.PARSE_FAILURES),
+    missedReturns: losses(VD_LOSS.MISSED_RETURNS) + (withReturns ? staleEntries(object.mapFd('entries')) : 0),
+  };
+}
+
+/** Events emitted by probe index, for those indices that can be. */
+export function readHits(object: LoadedObject, indices: Iterable<number>): Map<number, number> {
+  const map = object.mapFd('hits');
+  const hits = new Map<number, number>();
+  for (const index of indices) if (index < MAX_PROBES) hits.set(index, sumPerCpu(map, index));
+  return hits;
+}
+
+function sumPerCpu(map: number, slot: number): number {
+  const libbpf = Libbpf.get();
+  const key = Buffer.alloc(KEY_BYTES);
+  key.writeUInt32LE(slot);
+  const cpus = libbpf.possibleCpus();
+  const values = libbpf.lookup(map, key, cpus * 8);
+  let sum = 0n;
+  for (let cpu = 0; values && cpu < cpus; cpu++) sum += values.readBigUInt64LE(cpu * 8);
+  return Number(sum);
+}
+
+function staleEntries(map: number): number {
+  const libbpf = Libbpf.get();
+  const oldest = process.hrtime.bigint() - STALE_ENTRY_NS;
+  let stale = 0;
+  for (const key of libbpf.keys(map, ENTRY_KEY_BYTES)) {
+    const entry = libbpf.lookup(map, key, MAP_SIZE.vd_entry);
+    if (entry && entry.readBigUInt64LE(MAP_LAYOUT['vd_entry.ts'][0]) < oldest) stale++;
+  }
+  return stale;
+}

@@ -1,0 +1,420 @@
+import { getSystemErrorName } from 'node:util';
+import koffi from 'koffi';
+import { VdiagError } from '../base/errors.js';
+
+/** A pointer that C gave us: opaque to JavaScript. */
+export type Pointer = object | bigint;
+
+/** Memory that C may read or write during a call, or a pointer it gave us. */
+type Memory = Uint8Array | BigUint64Array | Pointer | null;
+
+export const PROG_TYPE = { KPROBE: 2, TRACEPOINT: 5, RAW_TRACEPOINT: 17, TRACING: 26 } as const;
+export const ATTACH_TYPE = { FENTRY: 24, FEXIT: 25, PERF_EVENT: 41, KPROBE_MULTI: 42 } as const;
+
+/** Room for the verifier's account of one refused program. */
+const VERIFIER_LOG_BYTES = 1 << 20;
+/** libbpf_print_fn_t levels: 0 warning, 1 information, 2 debug. */
+const DEBUG_LEVEL = 2;
+const MESSAGE_BYTES = 64 << 10;
+
+/** struct bpf_prog_load_opts (tools/lib/bpf/bpf.h), as libbpf 1.0 knows it; newer ones accept the shorter structure. */
+const progLoadOptions = koffi.struct('vdiag_prog_load_opts', {
+  sz: 'size_t',
+  attempts: 'int',
+  expected_attach_type: 'uint32_t',
+  prog_btf_fd: 'uint32_t',
+  prog_flags: 'uint32_t',
+  prog_ifindex: 'uint32_t',
+  kern_version: 'uint32_t',
+  attach_btf_id: 'uint32_t',
+  attach_prog_fd: 'uint32_t',
+  attach_btf_obj_fd: 'uint32_t',
+  fd_array: 'void *',
+  func_info: 'void *',
+  func_info_cnt: 'uint32_t',
+  func_info_rec_size: 'uint32_t',
+  line_info: 'void *',
+  line_info_cnt: 'uint32_t',
+  line_info_rec_size: 'uint32_t',
+  log_level: 'uint32_t',
+  log_size: 'uint32_t',
+  log_buf: 'void *',
+});
+
+/** struct bpf_link_create_opts with the kprobe_multi member of its union. */
+const linkCreateOptions = koffi.struct('vdiag_link_create_opts', {
+  sz: 'size_t',
+  flags: 'uint32_t',
+  iter_info: 'void *',
+  iter_info_len: 'uint32_t',
+  target_btf_id: 'uint32_t',
+  kprobe_multi_flags: 'uint32_t',
+  kprobe_multi_cnt: 'uint32_t',
+  kprobe_multi_syms: 'void *',
+  kprobe_multi_addrs: 'void *',
+  kprobe_multi_cookies: 'void *',
+});
+
+/** A kernel or libbpf call said no. */
+export class BpfCallError extends Error {
+  constructor(
+    what: string,
+    readonly errno: number,
+    /** The end of the verifier's log, where there is one. */
+    readonly log = '',
+  ) {
+    super(`${what}: ${errnoText(errno)}`);
+    this.name = 'BpfCallError';
+  }
+}
+
+/** `EPERM (operation not permitted)` for an error number of the kernel. */
+export function errnoText(errno: number): string {
+  return errno > 0 ? getSystemErrorName(-errno) : `error ${errno}`;
+}
+
+/** What is asked of bpf_prog_load beside the instructions. */
+export interface ProgramLoad {
+  type: number;
+  name: string;
+  instructions: Uint8Array;
+  attachType?: number;
+  attachBtfId?: number;
+  attachBtfFd?: number;
+}
+
+/**
+ * libbpf.so.1 and the few libc calls that go with it, with types. Everything that touches the kernel's BPF goes through
+ * here. Numbers that C calls errno are given as positive numbers in BpfCallError.
+ */
+export class Libbpf {
+  static #shared: Libbpf | undefined;
+
+  /** The library, loaded once a thread. @throws VdiagError (status 3) when it is not installed. */
+  static get(): Libbpf {
+    return (Libbpf.#shared ??= new Libbpf());
+  }
+
+  readonly #functions: ReturnType<typeof bindFunctions>;
+  readonly #messages: string[] = [];
+  readonly #printer: Pointer;
+
+  private constructor() {
+    this.#functions = bindFunctions();
+    const printType = koffi.proto('int vdiag_libbpf_print(int level, const char *format, void *args)');
+    const buffer = Buffer.alloc(MESSAGE_BYTES);
+    this.#printer = koffi.register((level: number, format: string, args: Pointer) => {
+      if (level >= DEBUG_LEVEL) return 0;
+      const length = this.#functions.vsnprintf(buffer, buffer.length, format, args);
+      this.#messages.push(buffer.toString('utf8', 0, Math.min(length, buffer.length - 1)));
+      return length;
+    }, koffi.pointer(printType)) as Pointer;
+    this.#functions.setPrint(this.#printer);
+  }
+
+  /** What libbpf had to say since the last call: warnings and the verifier's log. It never prints by itself. */
+  takeMessages(): string {
+    return this.#messages.splice(0).join('');
+  }
+
+  openObject(file: string): Pointer {
+    return this.#pointer(this.#functions.openFile(file, null), `open ${file}`);
+  }
+
+  loadObject(object: Pointer): void {
+    this.#check(this.#functions.load(object), 'load the programs');
+  }
+
+  closeObject(object: Pointer): void {
+    this.#functions.close(object);
+  }
+
+  setMapSize(object: Pointer, map: string, entries: number): void {
+    const pointer = this.#pointer(this.#functions.findMap(object, map), `find the map ${map}`);
+    this.#check(this.#functions.setMaxEntries(pointer, entries), `size the map ${map}`);
+  }
+
+  /** Entries of a map, after loading as the kernel rounded them. */
+  mapSize(object: Pointer, map: string): number {
+    return this.#functions.maxEntries(this.#pointer(this.#functions.findMap(object, map), `find the map ${map}`));
+  }
+
+  mapFd(object: Pointer, map: string): number {
+    return this.#check(this.#functions.findMapFd(object, map), `find the map ${map}`);
+  }
+
+  /** Makes an object use a map that is there already, before it is loaded. */
+  reuseMap(object: Pointer, map: string, fd: number): void {
+    const pointer = this.#pointer(this.#functions.findMap(object, map), `find the map ${map}`);
+    this.#check(this.#functions.reuseFd(pointer, fd), `reuse the map ${map}`);
+  }
+
+  /** Names of the object's programs, in order. */
+  programs(object: Pointer): { name: string; program: Pointer }[] {
+    const list: { name: string; program: Pointer }[] = [];
+    for (let at = this.#functions.next(object, null); at; at = this.#functions.next(object, at)) {
+      list.push({ name: this.#functions.programName(at), program: at });
+    }
+    return list;
+  }
+
+  setAutoload(program: Pointer, load: boolean): void {
+    this.#check(this.#functions.setAutoload(program, load), 'choose a program');
+  }
+
+  /** A loaded program's instructions, relocated for this kernel: a copy. */
+  instructions(program: Pointer): Uint8Array {
+    const bytes = this.#functions.instructionCount(program) * 8;
+    const view = koffi.view(this.#functions.instructions(program), bytes);
+    return new Uint8Array(view).slice();
+  }
+
+  /**
+   * Loads a program's instructions and returns its file descriptor.
+   * @throws BpfCallError with the verifier's log when the kernel refuses it.
+   */
+  loadProgram(program: ProgramLoad): number {
+    const options: Record<string, unknown> = {
+      sz: koffi.sizeof(progLoadOptions),
+      expected_attach_type: program.attachType ?? 0,
+      attach_btf_id: program.attachBtfId ?? 0,
+      attach_btf_obj_fd: program.attachBtfFd ?? 0,
+    };
+    const load = (extra: Record<string, unknown>): number =>
+      this.#functions.progLoad(
+        program.type,
+        program.name,
+        'GPL',
+        program.instructions,
+        program.instructions.length / 8,
+        withDefaults(progLoadOptions, { ...options, ...extra }),
+      );
+    const fd = load({});
+    if (fd >= 0) return fd;
+    const log = koffi.alloc('uint8_t', VERIFIER_LOG_BYTES) as Pointer;
+    try {
+      load({ log_level: 1, log_size: VERIFIER_LOG_BYTES, log_buf: log });
+      const text = Buffer.from(new Uint8Array(koffi.view(log, VERIFIER_LOG_BYTES)));
+      throw new BpfCallError(`load ${program.name}`, -fd, text.toString('utf8', 0, text.indexOf(0)));
+    } finally {
+      koffi.free(log);
+    }
+  }
+
+  rawTracepointOpen(name: string | null, program: number): number {
+    return this.#check(this.#functions.rawTracepointOpen(name, program), `attach to ${name ?? 'the function'}`);
+  }
+
+  /** A link of a program to a perf event, a function (fentry, fexit: `target` 0) or, with `addresses`, to many functions. */
+  createLink(program: number, target: number, attachType: number, multi?: { addresses: bigint[]; cookies: bigint[] }): number {
+    if (!multi) return this.#check(this.#functions.linkCreate(program, target, attachType, null), 'attach');
+    const addresses = BigUint64Array.from(multi.addresses);
+    const cookies = BigUint64Array.from(multi.cookies);
+    const options = withDefaults(linkCreateOptions, {
+      sz: koffi.sizeof(linkCreateOptions),
+      kprobe_multi_cnt: addresses.length,
+      kprobe_multi_addrs: addresses,
+      kprobe_multi_cookies: cookies,
+    });
+    return this.#check(this.#functions.linkCreate(program, target, attachType, options), 'attach');
+  }
+
+  /** perf_event_open on one CPU for all processes; `attributes` is struct perf_event_attr. */
+  perfEventOpen(attributes: Uint8Array): number {
+    const CLOEXEC = 8;
+    const number = process.arch === 'arm64' ? 241 : 298;
+    const fd = this.#functions.syscall(number, attributes, -1, 0, -1, CLOEXEC);
+    if (fd < 0) throw new BpfCallError('open a perf event', koffi.errno());
+    return Number(fd);
+  }
+
+  ioctl(fd: number, request: number, argument: number): void {
+    if (this.#functions.ioctl(fd, request, argument) < 0) throw new BpfCallError('ioctl', koffi.errno());
+  }
+
+  /** Copies a string to where C can find it for good; returns its address. */
+  cString(text: string): { address: bigint; free: () => void } {
+    const bytes = Buffer.from(`${text}\0`, 'latin1');
+    const memory = koffi.alloc('uint8_t', bytes.length) as Pointer;
+    new Uint8Array(koffi.view(memory, bytes.length)).set(bytes);
+    return { address: koffi.address(memory), free: () => koffi.free(memory) };
+  }
+
+  /** Value of a key; undefined when the map has none. */
+  lookup(map: number, key: Uint8Array, valueBytes: number): Buffer | undefined {
+    const value = Buffer.alloc(valueBytes);
+    const result = this.#functions.mapLookup(map, key, value);
+    if (result === 0) return value;
+    if (koffi.errno() === ENOENT) return undefined;
+    throw new BpfCallError('read a map', koffi.errno());
+  }
+
+  update(map: number, key: Uint8Array, value: Uint8Array): void {
+    this.#check(this.#functions.mapUpdate(map, key, value, 0n), 'write a map');
+  }
+
+  /** Keys of a map, one by one. A map that changes meanwhile may give some twice or not at all. */
+  *keys(map: number, keyBytes: number): Generator<Buffer> {
+    let previous: Buffer | null = null;
+    for (;;) {
+      const next: Buffer = Buffer.alloc(keyBytes);
+      if (this.#functions.mapNextKey(map, previous, next) !== 0) return;
+      yield next;
+      previous = next;
+    }
+  }
+
+  possibleCpus(): number {
+    return this.#check(this.#functions.possibleCpus(), 'count the CPUs');
+  }
+
+  /** File descriptor of a loaded module's BTF, or undefined when there is no such module. The caller closes it. */
+  moduleBtfFd(module: string, close: (fd: number) => void): number | undefined {
+    const id = new Uint32Array(1);
+    for (;;) {
+      if (this.#functions.btfNextId(id[0]!, id) !== 0) return undefined;
+      const fd = this.#functions.btfFdById(id[0]!);
+      if (fd < 0) continue;
+      if (this.#btfName(fd) === module) return fd;
+      close(fd);
+    }
+  }
+
+  /** struct bpf_btf_info: btf, btf_size, id, name, name_len, kernel_btf. */
+  #btfName(fd: number): string {
+    const name = koffi.alloc('uint8_t', 64) as Pointer;
+    try {
+      const info = Buffer.alloc(32);
+      info.writeBigUInt64LE(koffi.address(name), 16);
+      info.writeUInt32LE(64, 24);
+      const size = Uint32Array.of(info.length);
+      if (this.#functions.objectInfo(fd, info, size) !== 0) return '';
+      const text = Buffer.from(new Uint8Array(koffi.view(name, 64)));
+      return text.toString('latin1', 0, text.indexOf(0));
+    } finally {
+      koffi.free(name);
+    }
+  }
+
+  #check(result: number, what: string): number {
+    if (result < 0) throw new BpfCallError(what, -result);
+    return result;
+  }
+
+  #pointer(pointer: Pointer | null, what: string): Pointer {
+    if (!pointer) throw new BpfCallError(what, koffi.errno());
+    return pointer;
+  }
+}
+
+const ENOENT = 2;
+
+/** Every member of a structure as zero or null, but for those given. */
+function withDefaults(type: ReturnType<typeof koffi.struct>, values: Record<string, unknown>): Record<string, unknown> {
+  const all: Record<string, unknown> = {};
+  for (const [name, member] of Object.entries(type.members ?? {})) {
+    all[name] = values[name] ?? (member.type.primitive === 'Pointer' ? null : 0);
+  }
+  return all;
+}
+
+function bindFunctions() {
+  const libc = koffi.load(null);
+  let library: ReturnType<typeof koffi.load>;
+  try {
+    library = koffi.load('libbpf.so.1');
+  } catch (error) {
+    throw new VdiagError(
+      {
+        message: `libbpf.so.1 cannot be loaded: ${(error as Error).message}`,
+        expected: 'libbpf 1.0 or later',
+        hint: 'install it: apt-get install libbpf1 (Debian, Ubuntu), dnf install libbpf (Fedora, RHEL)',
+      },
+      3,
+      { cause: error },
+    );
+  }
+  const bind = <F>(from: typeof library, signature: string): F => from.func(signature) as F;
+  return {
+    vsnprintf: bind<(to: Uint8Array, size: number, format: string, args: Pointer) => number>(
+      libc,
+      'int vsnprintf(_Out_ uint8_t *to, size_t size, const char *format, void *args)',
+    ),
+    syscall: bind<(n: number, attr: Memory, pid: number, cpu: number, group: number, flags: number) => number>(
+      libc,
+      'long syscall(long number, void *attr, int pid, int cpu, int group, unsigned long flags)',
+    ),
+    ioctl: bind<(fd: number, request: number, argument: number) => number>(
+      libc,
+      'int ioctl(int fd, unsigned long request, long argument)',
+    ),
+    setPrint: bind<(printer: Pointer) => Pointer | null>(library, 'void *libbpf_set_print(void *printer)'),
+    openFile: bind<(file: string, options: null) => Pointer | null>(
+      library,
+      'void *bpf_object__open_file(const char *path, void *options)',
+    ),
+    load: bind<(object: Pointer) => number>(library, 'int bpf_object__load(void *object)'),
+    close: bind<(object: Pointer) => void>(library, 'void bpf_object__close(void *object)'),
+    next: bind<(object: Pointer, previous: Pointer | null) => Pointer | null>(
+      library,
+      'void *bpf_object__next_program(void *object, void *previous)',
+    ),
+    programName: bind<(program: Pointer) => string>(library, 'const char *bpf_program__name(void *program)'),
+    setAutoload: bind<(program: Pointer, load: boolean) => number>(
+      library,
+      'int bpf_program__set_autoload(void *program, bool load)',
+    ),
+    instructions: bind<(program: Pointer) => Pointer>(library, 'void *bpf_program__insns(void *program)'),
+    instructionCount: bind<(program: Pointer) => number>(library, 'size_t bpf_program__insn_cnt(void *program)'),
+    findMap: bind<(object: Pointer, name: string) => Pointer | null>(
+      library,
+      'void *bpf_object__find_map_by_name(void *object, const char *name)',
+    ),
+    findMapFd: bind<(object: Pointer, name: string) => number>(
+      library,
+      'int bpf_object__find_map_fd_by_name(void *object, const char *name)',
+    ),
+    reuseFd: bind<(map: Pointer, fd: number) => number>(library, 'int bpf_map__reuse_fd(void *map, int fd)'),
+    setMaxEntries: bind<(map: Pointer, entries: number) => number>(
+      library,
+      'int bpf_map__set_max_entries(void *map, uint32_t entries)',
+    ),
+    maxEntries: bind<(map: Pointer) => number>(library, 'uint32_t bpf_map__max_entries(void *map)'),
+    mapLookup: bind<(map: number, key: Memory, value: Memory) => number>(
+      library,
+      'int bpf_map_lookup_elem(int map, const void *key, void *value)',
+    ),
+    mapUpdate: bind<(map: number, key: Memory, value: Memory, flags: bigint) => number>(
+      library,
+      'int bpf_map_update_elem(int map, const void *key, const void *value, uint64_t flags)',
+    ),
+    mapNextKey: bind<(map: number, previous: Memory, next: Memory) => number>(
+      library,
+      'int bpf_map_get_next_key(int map, const void *previous, void *next)',
+    ),
+    possibleCpus: bind<() => number>(library, 'int libbpf_num_possible_cpus()'),
+    progLoad: bind<
+      (type: number, name: string, license: string, code: Memory, count: number, options: object) => number
+    >(
+      library,
+      'int bpf_prog_load(int type, const char *name, const char *license, const void *code, size_t count, vdiag_prog_load_opts *options)',
+    ),
+    rawTracepointOpen: bind<(name: string | null, program: number) => number>(
+      library,
+      'int bpf_raw_tracepoint_open(const char *name, int program)',
+    ),
+    linkCreate: bind<(program: number, target: number, type: number, options: object | null) => number>(
+      library,
+      'int bpf_link_create(int program, int target, int type, vdiag_link_create_opts *options)',
+    ),
+    btfNextId: bind<(from: number, next: Uint32Array) => number>(
+      library,
+      'int bpf_btf_get_next_id(uint32_t from, uint32_t *next)',
+    ),
+    btfFdById: bind<(id: number) => number>(library, 'int bpf_btf_get_fd_by_id(uint32_t id)'),
+    objectInfo: bind<(fd: number, info: Memory, size: Uint32Array) => number>(
+      library,
+      'int bpf_obj_get_info_by_fd(int fd, void *info, uint32_t *size)',
+    ),
+  };
+}

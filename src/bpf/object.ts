@@ -1,0 +1,127 @@
+import { existsSync } from 'node:fs';
+import { VdiagError } from '../base/errors.js';
+import { packagePath } from '../base/package-root.js';
+import { BpfCallError, Libbpf, type Pointer, errnoText } from './libbpf.js';
+
+const EPERM = 1;
+const EACCES = 13;
+const ENOMEM = 12;
+const LOG_LINES = 12;
+
+/** The kernel-side object of this package. */
+export const OBJECT_FILE = packagePath('bpf', 'build', 'vdiag.bpf.o');
+
+export const MAPS = {
+  config: 'config',
+  events: 'events',
+  hits: 'hits',
+  losses: 'losses',
+  watched: 'watched',
+  entries: 'entries',
+} as const;
+
+/** The object, loaded: its maps live, the wanted templates relocated for this kernel. */
+export interface LoadedObject {
+  /** Size of the ring, bytes, as the kernel rounded it. */
+  ringBytes: number;
+  mapFd(map: keyof typeof MAPS): number;
+  /** Relocated instructions of a template. */
+  template(name: string): Uint8Array;
+  close(): void;
+}
+
+/**
+ * Opens the compiled object, and loads it with only the wanted templates.
+ * @param ringBytes size of the ring; rounded up to a power of two, at least a page
+ * @throws VdiagError (status 3) when it is missing, this process may not, or the kernel refuses it: with the end of the
+ *   verifier's log.
+ */
+export function loadObject(templates: ReadonlySet<string>, ringBytes: number, file = OBJECT_FILE): LoadedObject {
+  const libbpf = Libbpf.get();
+  if (!existsSync(file)) {
+    throw new VdiagError(
+      { message: `the compiled eBPF object ${file} is not there`, hint: 'build it: npm run build:bpf' },
+      3,
+    );
+  }
+  libbpf.takeMessages();
+  let object: Pointer;
+  try {
+    object = libbpf.openObject(file);
+  } catch (error) {
+    throw loadError(error, file, libbpf.takeMessages());
+  }
+  try {
+    const programs = new Map<string, Pointer>();
+    for (const { name, program } of libbpf.programs(object)) {
+      libbpf.setAutoload(program, templates.has(name));
+      if (templates.has(name)) programs.set(name, program);
+    }
+    const missing = [...templates].filter((name) => !programs.has(name));
+    if (missing.length > 0) throw new Error(`${file} has no program ${missing.join(', ')}`);
+    libbpf.setMapSize(object, MAPS.events, ringSize(ringBytes));
+    libbpf.loadObject(object);
+    return openedObject(libbpf, object, programs);
+  } catch (error) {
+    libbpf.closeObject(object);
+    throw error instanceof BpfCallError ? loadError(error, file, libbpf.takeMessages()) : error;
+  }
+}
+
+function openedObject(libbpf: Libbpf, object: Pointer, programs: ReadonlyMap<string, Pointer>): LoadedObject {
+  let open = true;
+  return {
+    ringBytes: libbpf.mapSize(object, MAPS.events),
+    mapFd: (map) => libbpf.mapFd(object, MAPS[map]),
+    template: (name) => libbpf.instructions(programs.get(name)!),
+    close() {
+      if (open) libbpf.closeObject(object);
+      open = false;
+    },
+  };
+}
+
+/** The kernel takes powers of two, in whole pages. */
+function ringSize(bytes: number): number {
+  const LARGEST = 1 << 30;
+  return Math.min(LARGEST, 2 ** Math.ceil(Math.log2(Math.max(bytes, 64 << 10))));
+}
+
+function loadError(error: unknown, file: string, messages: string): VdiagError {
+  if (!(error instanceof BpfCallError)) throw error;
+  const { errno } = error;
+  if (errno === EPERM || errno === EACCES) {
+    return new VdiagError(
+      {
+        message: `the kernel does not let this process load eBPF programs: ${errnoText(errno)}`,
+        expected: 'root, or the capabilities CAP_BPF, CAP_PERFMON and CAP_SYSLOG',
+        hint: 'run it with sudo; in a container, with --privileged and --pid=host',
+      },
+      3,
+      { cause: error },
+    );
+  }
+  if (errno === ENOMEM) {
+    return new VdiagError(
+      { message: `no memory for the eBPF maps: ${errnoText(errno)}`, hint: 'ask for a smaller ring: --ring' },
+      3,
+      { cause: error },
+    );
+  }
+  const log = lastLines(error.log || messages, LOG_LINES);
+  return new VdiagError(
+    { message: `the kernel refuses ${file}: ${errnoText(errno)}${log ? `\n${log}` : ''}` },
+    3,
+    { cause: error },
+  );
+}
+
+/** The end of a verifier's log, where it says what it did not like, without its statistics. */
+export function lastLines(log: string, count: number): string {
+  return log
+    .split('\n')
+    .filter((line) => line.trim() !== '' && !/^(processed \d+ insns|verification time|stack depth)/.test(line))
+    .slice(-count)
+    .map((line) => line.slice(0, 300))
+    .join('\n');
+}

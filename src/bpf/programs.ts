@@ -1,0 +1,172 @@
+import { VD_OPT } from './kernel-side.gen.js';
+import type { TemplateConstants } from './template.js';
+import { type AttachRequest, PROGRAM_ARGS, type ProgramName } from './types.js';
+
+/** How a request becomes a program: which template, which constants. */
+export interface ProgramPlan {
+  /** Template of the hit; of kretprobes, of the entry. */
+  template: string;
+  constants: TemplateConstants;
+  /** Of kretprobes: the template of the return. */
+  returnTemplate?: string;
+}
+
+type Slot = keyof TemplateConstants;
+
+/** Family of templates of each program (bpf/vdiag.bpf.c). */
+const FAMILY: Record<ProgramName, string> = {
+  skb: 'packet',
+  free: 'packet',
+  drop: 'packet',
+  clone: 'clone',
+  verdict: 'verdict',
+  qdisc: 'packet',
+  xmit: 'packet',
+  socket: 'socket',
+  icmp: 'packet',
+  neigh: 'neigh',
+  sched: 'sched',
+  deliver: 'packet',
+};
+
+const OPTIONS: Partial<Record<ProgramName, number>> = {
+  free: VD_OPT.FREE | VD_OPT.NO_BEGIN,
+  drop: VD_OPT.FREE | VD_OPT.DROP | VD_OPT.INT_RETURN,
+  qdisc: VD_OPT.QDISC,
+  xmit: VD_OPT.INT_RETURN,
+  deliver: VD_OPT.DELIVER,
+};
+
+/** Where the kernel side expects each argument. */
+const SLOTS: Record<string, Slot> = {
+  skb: 'SKB',
+  sk: 'SK',
+  rc: 'RET',
+  reason: 'RET',
+  aux: 'AUX',
+  location: 'AUX',
+  a: 'A',
+  old: 'A',
+  type: 'A',
+  preempt: 'A',
+  b: 'B',
+  new: 'B',
+  code: 'B',
+  c: 'C',
+  d: 'D',
+  packets: 'D',
+  qdisc: 'OBJECT',
+  neigh: 'OBJECT',
+  task: 'OBJECT',
+  table: 'OBJECT',
+  ebtable: 'OBJECT',
+  chain: 'OBJECT',
+  state: 'OTHER',
+  prev: 'OTHER',
+  next: 'THIRD',
+  pkt: 'THIRD',
+};
+
+/** Templates by number of words exist for so many (bpf/vdiag.bpf.c). */
+const WORDS: Record<string, [least: number, most: number]> = {
+  packet: [1, 7],
+  clone: [2, 5],
+  verdict: [2, 5],
+  socket: [1, 7],
+  neigh: [1, 7],
+  sched: [1, 4],
+};
+
+const NEEDS_RETURN: ReadonlySet<string> = new Set(['clone', 'verdict']);
+const HAS_RETURN_PROBE: ReadonlySet<string> = new Set(['packet', 'clone', 'verdict']);
+
+/** Registers that carry arguments: six on x86-64, of which a kprobe reads no more elsewhere either. */
+const MAX_REGISTER_ARGS = 6;
+
+/**
+ * Chooses template and constants for a request.
+ * @returns the reason, a plain sentence, when the kernel side has no program for it.
+ */
+export function planProgram(request: AttachRequest): ProgramPlan | { why: string } {
+  if (!Object.hasOwn(FAMILY, request.program)) return { why: `there is no program "${request.program}"` };
+  const program = request.program as ProgramName;
+  const family = FAMILY[program];
+  const args = namedArguments(request, program);
+  const missing = PROGRAM_ARGS[program].filter((name) => !name.endsWith('?') && args[name] === undefined);
+  if (missing.length > 0) return { why: `the position of ${missing.join(' and ')} among its arguments is not known` };
+  const unknown = Object.keys(args).filter((name) => SLOTS[name] === undefined);
+  if (unknown.length > 0) return { why: `the program "${program}" has no argument "${unknown[0]}"` };
+  const wantReturn = request.wantReturn || NEEDS_RETURN.has(family);
+  const constants: TemplateConstants = { PROBE: request.index, OPTIONS: optionsOf(request, program, args, wantReturn) };
+  for (const [name, position] of Object.entries(args)) constants[SLOTS[name]!] = position;
+  return templateFor(request, family, wantReturn, constants);
+}
+
+function templateFor(
+  request: AttachRequest,
+  family: string,
+  wantReturn: boolean,
+  constants: TemplateConstants,
+): ProgramPlan | { why: string } {
+  const positions = Object.entries(constants).flatMap(([slot, at]) => (slot === 'PROBE' || slot === 'OPTIONS' ? [] : [at]));
+  const used = Math.max(0, ...positions) + 1;
+  switch (request.backend) {
+    case 'raw-tracepoint':
+    case 'fentry':
+      if (NEEDS_RETURN.has(family)) return { why: 'it needs the return value, so a return probe' };
+      return words(family, used, constants);
+    case 'fexit':
+      if (family === 'sched') return { why: 'the scheduler is watched by its tracepoints' };
+      return words(family, request.nargs + 1, { ...constants, RET: request.nargs });
+    case 'kprobe':
+    case 'kprobe-multi':
+    case 'kretprobe': {
+      if (used > MAX_REGISTER_ARGS) return { why: `only the first ${MAX_REGISTER_ARGS} arguments are in registers` };
+      if (request.backend === 'kretprobe' || (request.backend === 'kprobe' && wantReturn)) {
+        if (!HAS_RETURN_PROBE.has(family)) return { why: `the program "${request.program}" takes no return value` };
+        return { template: `${family}_enter_regs`, returnTemplate: `${family}_leave_regs`, constants };
+      }
+      if (NEEDS_RETURN.has(family)) return { why: 'it needs the return value, so a return probe' };
+      if (family === 'sched') return { why: 'the scheduler is watched by its tracepoints' };
+      return { template: `${family}_${request.backend === 'kprobe' ? 'regs' : 'multi'}`, constants };
+    }
+    case 'tracepoint':
+      return { why: 'classic tracepoints are for kernels without raw ones' };
+  }
+}
+
+function words(family: string, count: number, constants: TemplateConstants): ProgramPlan | { why: string } {
+  const [least, most] = WORDS[family]!;
+  if (count > most) return { why: `it has more arguments (${count - 1}) than the program can take` };
+  return { template: `${family}_raw_${Math.max(least, count)}`, constants };
+}
+
+/** `priv` of a netfilter function is a table or a chain: its name says which. */
+function namedArguments(request: AttachRequest, program: ProgramName): Record<string, number> {
+  const { priv, ...args } = request.args;
+  if (program !== 'verdict' || priv === undefined) return request.args;
+  if (request.target.startsWith('nft_')) return { ...args, chain: priv };
+  if (request.target.startsWith('ebt_')) return { ...args, ebtable: priv };
+  return /^(ip|ip6|arp)t_/.test(request.target) ? { ...args, table: priv } : args;
+}
+
+function optionsOf(
+  request: AttachRequest,
+  program: ProgramName,
+  args: Record<string, number>,
+  wantReturn: boolean,
+): number {
+  let options = OPTIONS[program] ?? 0;
+  if (args.rc !== undefined) options |= VD_OPT.INT_RETURN;
+  if (wantReturn && program !== 'clone') options |= VD_OPT.RETURN | VD_OPT.INT_RETURN;
+  // After the function the skb may be gone, and its address another packet's.
+  if (program === 'skb' && request.backend === 'fexit') options |= VD_OPT.NO_BEGIN;
+  if (program === 'verdict') {
+    if (args.table !== undefined) options |= VD_OPT.TABLE;
+    if (args.ebtable !== undefined) options |= VD_OPT.EBTABLE;
+    if (args.chain !== undefined) options |= VD_OPT.CHAIN;
+    if (request.target.startsWith('nf_hook_slow')) options |= VD_OPT.HOOK_SLOW;
+  }
+  if (args.prev !== undefined && args.next !== undefined) options |= VD_OPT.SWITCH;
+  return options;
+}
