@@ -36,6 +36,9 @@ const WORDS: Record<Language, Record<string, string>> = {
     low: 'low',
     medium: 'medium',
     high: 'high',
+    open: ' (',
+    colon: ': ',
+    close: ')',
   },
   zh: {
     symptoms: '现象',
@@ -52,6 +55,9 @@ const WORDS: Record<Language, Record<string, string>> = {
     low: '低',
     medium: '中',
     high: '高',
+    open: '（',
+    colon: '：',
+    close: '）',
   },
 };
 
@@ -91,9 +97,12 @@ export function articleToJson(article: Article): { [key: string]: Json } {
 }
 
 function remedyLines(remedy: Remedy, width: number, words: Record<string, string>, style: ArticleStyle): string[] {
-  const lines = wrapText(`${remedy.effect} (${words.risk}: ${words[remedy.risk]})`, width - 4);
+  const lines = wrapText(
+    `${remedy.effect}${words.open}${words.risk}${words.colon}${words[remedy.risk]}${words.close}`,
+    width - 4,
+  );
   const more = (['verify', 'undo', 'persist'] as const).flatMap((key) =>
-    remedy[key] === undefined ? [] : [`      ${words[key]}: ${printable(remedy[key])}`],
+    remedy[key] === undefined ? [] : [`      ${words[key]}${words.colon}${printable(remedy[key])}`],
   );
   // Commands are not wrapped: they are there to be copied.
   return [
