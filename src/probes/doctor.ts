@@ -14,7 +14,7 @@ export interface Check {
   state: 'ok' | 'warn' | 'fail';
   /** What was found, or why it is missing. */
   found: string;
-  /** What cannot be seen because of it; only when not ok. */
+  /** What a lack hides, also where that is nothing that matters. */
   hides?: string;
   /** Command that cures it, where there is one. */
   cure?: string;
