@@ -15,6 +15,13 @@ function samplePath(name: string): string {
   return packagePath('test', 'evidence', 'samples', name);
 }
 
+/** One answer of Debian's 6.1 kernel, captured by capture-vm-samples.ts. */
+export function debianSample(name: string): string {
+  const text = sampleFile('debian-6.1.txt').split(`=== ${name}\n`)[1];
+  if (text === undefined) throw new Error(`the samples of Debian 6.1 do not hold ${name}`);
+  return text.split('=== ')[0];
+}
+
 /** The answer to a question, e.g. `sample('tc -j -s -d qdisc show', 3)`. */
 export function sample(question: string, netns?: number, phase: EvidencePhase = 'after'): string {
   const entry = SAMPLES.find((one) => one.what.join(' ') === question && one.netns === netns && one.phase === phase);

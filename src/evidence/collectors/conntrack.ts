@@ -32,10 +32,11 @@ export const conntrack: EvidenceCollector = {
   async collect(source, params) {
     const prefix = await commandPrefix(source, params.netns);
     const command = `${prefix}conntrack -S`;
-    const [countAnswer, maxAnswer, countBefore] = await Promise.all([
+    const [countAnswer, maxAnswer, countBefore, hostMaxAnswer] = await Promise.all([
       source.read(COUNT, where(params, 'after')),
       source.read(MAX, where(params, 'after')),
       source.read(COUNT, where(params, 'before')),
+      source.read(MAX, { phase: 'after' }),
     ]);
     const count = numberOf(textOfAnswer(countAnswer));
     const max = numberOf(textOfAnswer(maxAnswer));
@@ -49,6 +50,9 @@ export const conntrack: EvidenceCollector = {
       readStats(source, params, 'before'),
     ]);
     const grown = (name: string): number | null => delta(before?.get(name), after?.get(name));
+    // The limit is the host's, and set there; newer kernels may hold a namespace to a lower one of its own.
+    const own = max < (numberOf(textOfAnswer(hostMaxAnswer)) ?? 0);
+    const set = `${own ? prefix : ''}sysctl -w net.netfilter.nf_conntrack_max=`;
     const was = numberOf(textOfAnswer(countBefore));
     const dropDelta = grown('drop');
     const earlyDropDelta = grown('early_drop');
@@ -64,8 +68,8 @@ export const conntrack: EvidenceCollector = {
       insertFailedDelta: grown('insert_failed'),
       invalidDelta: grown('invalid'),
       suggestedMax: max * 4,
-      raiseCommand: `${prefix}sysctl -w net.netfilter.nf_conntrack_max=${max * 4}`,
-      restoreCommand: `${prefix}sysctl -w net.netfilter.nf_conntrack_max=${max}`,
+      raiseCommand: `${set}${max * 4}`,
+      restoreCommand: `${set}${max}`,
     };
     const drops = !dropDelta ? '' : `, dropped ${grewBy(dropDelta, params)}`;
     return known(value, command, `connection tracking: ${count} of ${max} entries${drops}`);

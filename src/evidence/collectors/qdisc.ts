@@ -14,10 +14,11 @@ import {
   whyNot,
 } from '../facts.js';
 import { parsePolicers, parseQdiscs, parseQueueText, type Policer, type Queue } from '../parsers/traffic-control.js';
-import type { EvidenceCollector, EvidenceParams, EvidencePhase, EvidenceSource } from '../types.js';
+import type { EvidenceCollector, EvidenceParams, EvidencePhase, EvidenceSource, RawEvidence } from '../types.js';
 import { rateText, sizeText, timeText } from '../units.js';
 
 const ALL_QDISCS = ['tc', '-j', '-s', '-d', 'qdisc', 'show'];
+const ALL_AS_TEXT = ['tc', '-s', '-d', 'qdisc', 'show'];
 /** As text: with -j, iproute2 up to 6.1 prints classes of htb as text, and policers without their rate. */
 const classesOf = (device: string): string[] => ['tc', '-s', '-d', 'class', 'show', 'dev', device];
 const filtersOf = (device: string): string[] => ['tc', '-s', 'filter', 'show', 'dev', device, 'ingress'];
@@ -72,8 +73,8 @@ export const qdisc: EvidenceCollector = {
 
   async before(source, netns) {
     const at = { netns, phase: 'before' } as const;
-    const answer = await source.run(ALL_QDISCS, at);
-    const queues = parseQdiscs(textOfAnswer(answer) ?? '').filter((queue) => isDeviceName(queue.device));
+    const { queues: all = [] } = await readQdiscs(source, { netns }, 'before');
+    const queues = all.filter((queue) => isDeviceName(queue.device));
     await Promise.all([
       ...devicesOf(queues.filter(hasClasses)).map((device) => source.run(classesOf(device), at)),
       ...devicesOf(queues.filter(hasFilters)).map((device) => source.run(filtersOf(device), at)),
@@ -85,16 +86,11 @@ export const qdisc: EvidenceCollector = {
     const prefix = await commandPrefix(source, params.netns);
     const command = `${prefix}tc -s qdisc show dev ${device ?? '?'}`;
     if (device === undefined) return unknown('no device was named', command);
-    const answer = await source.run(ALL_QDISCS, where(params, 'after'));
-    if (answer.status !== 'ok') return unknown(answer.why, command);
-    const after = parseQdiscs(answer.text).filter((queue) => queue.device === device);
-    if (after.length === 0) {
-      return unknown(
-        answer.text.trim() === '' ? whyNot(answer) : `${device} is not in this network namespace`,
-        command,
-      );
-    }
-    const before = await textAt(source, ALL_QDISCS, params, 'before', parseQdiscs);
+    const { answer, queues } = await readQdiscs(source, params, 'after');
+    if (!queues) return unknown(whyNot(answer), command);
+    const after = queues.filter((queue) => queue.device === device);
+    if (after.length === 0) return unknown(`${device} is not in this network namespace`, command);
+    const before = (await readQdiscs(source, params, 'before')).queues;
     const queue = chooseQdisc(
       after,
       before?.filter((one) => one.device === device),
@@ -215,6 +211,19 @@ function suggest(rate: number | undefined, offeredBits: number | null): { rate: 
   let burst = 32 << 10;
   while (burst < nice / 8 / 250 && burst < 1 << 24) burst *= 2;
   return { rate: rateText(nice), burst: sizeText(burst) };
+}
+
+async function readQdiscs(
+  source: EvidenceSource,
+  params: EvidenceParams,
+  phase: EvidencePhase,
+): Promise<{ answer: RawEvidence; queues?: Queue[] }> {
+  const answer = await source.run(ALL_QDISCS, where(params, phase));
+  if (answer.status !== 'ok') return { answer };
+  const queues = parseQdiscs(answer.text);
+  if (queues) return { answer, queues };
+  const text = await source.run(ALL_AS_TEXT, where(params, phase));
+  return text.status === 'ok' ? { answer: text, queues: parseQueueText(text.text) } : { answer: text };
 }
 
 async function readClasses(

@@ -52,10 +52,12 @@ export interface Policer {
   overlimits: number;
 }
 
-/** Parses `tc -j -s -d qdisc show`, or the same without -j as older versions of tc print it. */
-export function parseQdiscs(text: string): Queue[] {
-  const objects = parseObjects(text);
-  return objects === undefined ? parseQueueText(text) : objects.flatMap(queueOfObject);
+/**
+ * Parses `tc -j -s -d qdisc show`; undefined when it is no JSON: of hfsc and some others tc prints text amidst the JSON,
+ * and old versions print nothing else. Then the text is to be asked for ({@link parseQueueText}).
+ */
+export function parseQdiscs(text: string): Queue[] | undefined {
+  return parseObjects(text)?.flatMap(queueOfObject);
 }
 
 function queueOfObject(object: Record<string, unknown>): Queue[] {
