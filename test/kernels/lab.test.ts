@@ -22,8 +22,8 @@ console.log(JSON.stringify(out));
 `;
 
 describe('lab on kernel 6.1', () => {
-  it('has what every fault needs; a delay delays, a firewall rule drops, a tunnel carries', async () => {
-    const faults = ['netem-delay', 'firewall-drop-forward', 'healthy-vxlan'];
+  it('has what every fault needs; a delay delays, a firewall rule drops', async () => {
+    const faults = ['netem-delay', 'firewall-drop-forward'];
     const result = await runInVm({
       kernel: '6.1',
       files: { 'faults.mjs': SCRIPT },
@@ -36,8 +36,6 @@ describe('lab on kernel 6.1', () => {
     for (const fault of faults) expect(out[fault].missing, fault).to.equal(undefined);
     expect(Math.min(...out['netem-delay'].results[0].roundTripsMs)).to.be.above(49);
     expect(out['firewall-drop-forward'].results[0]).to.deep.include({ answered: 0, failures: { timeout: 2 } });
-    for (const result of out['healthy-vxlan'].results)
-      expect(result, JSON.stringify(result)).to.include({ answered: result.sent });
     expect(out.left).to.deep.equal([]);
   });
 });

@@ -30,9 +30,13 @@ export class GuestConsole {
       await sleep(50);
     }
     this.#socket.setEncoding('utf8').on('data', (text: string) => this.#take(text));
-    const late = sleep(Math.max(0, end - performance.now()), 'late', { ref: false });
-    if ((await Promise.race([this.#ready, late])) === 'late')
-      throw new Error(`the guest is not ready after ${timeoutMs} ms`);
+    let ready = false;
+    void this.#ready.then(() => (ready = true));
+    while (!ready) {
+      if (!alive()) throw new Error('qemu has ended');
+      if (performance.now() > end) throw new Error(`the guest is not ready after ${timeoutMs} ms`);
+      await sleep(20);
+    }
   }
 
   /** Runs a shell command in the guest, beside any others. @throws Error when it does not end in time. */

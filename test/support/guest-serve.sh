@@ -19,23 +19,35 @@ done
 ip link set lo up
 ip address add "$address" dev eth0
 ip link set eth0 up
-port=/dev/ttyS1
+export port=/dev/ttyS1
 stty -F $port raw -echo
-answer() {
-	until mkdir /tmp/lock 2>/dev/null; do usleep 10000; done
-	{
-		echo "@begin $1 $2"
-		cat "/tmp/out.$1"
-		echo "@end $1"
-	} >$port
-	rm -f "/tmp/out.$1"
-	rmdir /tmp/lock
-}
-exec <$port
+
+cat >/bin/serve <<'END'
+#!/bin/sh
+# Reads commands and lets each run as a child of the first process, not of this one: a child that ends while busybox' shell
+# is in "read" makes it lose what it has read so far.
 echo "@ready" >$port
 while read -r id command; do
-	(
-		sh -c "$command" >"/tmp/out.$id" 2>&1 </dev/null
-		answer "$id" $?
-	) &
-done
+	(run-command "$id" "$command" </dev/null &)
+done <$port
+END
+cat >/bin/run-command <<'END'
+#!/bin/sh
+sh -c "$2" >"/tmp/out.$1" 2>&1
+status=$?
+until mkdir /tmp/lock 2>/dev/null; do usleep 10000; done
+{
+	echo "@begin $1 $status"
+	cat "/tmp/out.$1"
+	echo "@end $1"
+} >$port
+rm -f "/tmp/out.$1"
+rmdir /tmp/lock
+END
+chmod +x /bin/serve /bin/run-command
+# Somebody must hold the port open, or its settings are lost between two answers.
+serve &
+exec 9<>$port
+# Children of the first process that are ignored leave no zombies.
+trap '' CHLD
+exec sleep 1000000

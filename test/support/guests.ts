@@ -68,7 +68,7 @@ export async function startGuests(options: { count?: number; memoryMb?: number }
   const kernel = await fetchKernel('6.1');
   const initrd = await guestImage(kernel);
   const netns = `${PREFIX}${process.pid}`;
-  const folder = mkdtempSync(join(tmpdir(), 'vdiag-guests-'));
+  const folder = mkdtempSync(join(tmpdir(), `${netns}-`));
   const numbers = Array.from({ length: count }, (_, i) => i + 1);
   const taps = numbers.map((number) => `vdg-tap${number}`);
   const addresses = numbers.map((number) => `10.88.0.${number}`);
@@ -218,7 +218,7 @@ interface QemuOptions {
 
 function qemuArguments(options: QemuOptions): string[] {
   const { kernel, initrd, tap, name, address, number, folder } = options;
-  const parameters = `console=ttyS0 quiet panic=-1 mitigations=off nokaslr ipv6.disable=1 guest.address=${address}/24`;
+  const parameters = `console=ttyS0 quiet panic=-1 mitigations=off nokaslr no_timer_check ipv6.disable=1 guest.address=${address}/24`;
   return [
     ...['qemu-system-x86_64', '-name', name, '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
     ...['-accel', 'tcg', '-cpu', 'max,la57=off', '-smp', '1', '-m', String(options.memoryMb)],
@@ -253,11 +253,13 @@ async function endProcess(child: ChildProcess): Promise<void> {
   await ended;
 }
 
-/** Removes the namespaces of runs that were killed: their names carry the process id. */
+/** Removes what runs that were killed left behind: its name carries their process id. */
 async function removeLeftOvers(): Promise<void> {
-  if (!existsSync('/run/netns')) return;
-  for (const name of readdirSync('/run/netns')) {
-    const pid = new RegExp(`^${PREFIX}(\\d+)$`).exec(name)?.[1];
-    if (pid && !existsSync(`/proc/${pid}`)) await execa('ip', ['netns', 'delete', name], { reject: false });
-  }
+  const leftIn = (folder: string): string[] =>
+    (existsSync(folder) ? readdirSync(folder) : []).filter((name) => {
+      const pid = new RegExp(`^${PREFIX}(\\d+)(-|$)`).exec(name)?.[1];
+      return pid !== undefined && !existsSync(`/proc/${pid}`);
+    });
+  for (const name of leftIn('/run/netns')) await execa('ip', ['netns', 'delete', name], { reject: false });
+  for (const name of leftIn(tmpdir())) rmSync(join(tmpdir(), name), { recursive: true, force: true });
 }

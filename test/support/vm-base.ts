@@ -19,7 +19,7 @@ import { moduleLoadOrder, type Kernel } from './vm-kernel.js';
 
 /** Commands of this machine that the guest must have; without one of them the image is not built. */
 const COMMANDS =
-  'sh node ip tc bridge ss ping ethtool nft iptables iptables-legacy iptables-nft ip6tables ip6tables-legacy iptables-save iptables-legacy-save ' +
+  'sh ip tc bridge ss ping ethtool nft iptables iptables-legacy iptables-nft ip6tables ip6tables-legacy iptables-save iptables-legacy-save ' +
   'iptables-nft-save conntrack nsenter unshare modprobe sysctl timeout busybox';
 /** Commands that help and that not every machine has. */
 const EXTRA_COMMANDS = 'bash bpftool iperf3 socat tcpdump ebtables arping ip6tables-save ip6tables-nft';
@@ -55,9 +55,11 @@ export async function baseImage(): Promise<string> {
     ...EXTRA_COMMANDS.split(' ').flatMap((name) => commandPath(name) ?? []),
   ];
   const data = DATA.filter((path) => existsSync(path));
-  const libraries = await librariesOf([...commands, ...data.flatMap(sharedObjectsBelow)]);
+  const libraries = await librariesOf([process.execPath, ...commands, ...data.flatMap(sharedObjectsBelow)]);
   const files = [...new Set([...commands, ...libraries])].sort();
-  const key = hash([guestMain, ...files, ...data].map((path) => (path.includes('\n') ? path : stamp(path))));
+  const key = hash(
+    [guestMain, process.execPath, ...files, ...data].map((path) => (path.includes('\n') ? path : stamp(path))),
+  );
   return cached(`base-${key}.ext4`, async (image) => {
     await withStaging(async (root) => {
       for (const folder of [
@@ -80,6 +82,8 @@ export async function baseImage(): Promise<string> {
       }
       for (const folder of ['bin', 'sbin', 'lib', 'lib64']) symlinkSync(`usr/${folder}`, join(root, folder));
       for (const file of files) copyWithLinks(file, root);
+      // The node that runs the tests, wherever it is installed.
+      copyFileSync(process.execPath, join(root, 'usr/bin/node'));
       for (const path of data) cpSync(path, join(root, path), { recursive: true, verbatimSymlinks: true });
       await addBusybox(root);
       writeFileSync(join(root, 'etc/passwd'), 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n');
