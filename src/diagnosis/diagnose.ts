@@ -202,7 +202,7 @@ async function finish(candidate: Candidate, input: DiagnosisInput): Promise<Diag
     const article = input.article(rule.article, language);
     return article ? input.remedies(article, values) : [];
   };
-  const share = explainShare(candidate);
+  const share = explainShare(candidate, input.analysis);
   const fine = notCauses(candidate, input.analysis);
   return {
     id: rule.id,

@@ -4,6 +4,7 @@ import { type KnowledgeBase, loadKnowledgeBase } from '../knowledge/knowledge-ba
 import { type Catalogue, loadCatalogue } from '../probes/catalogue.js';
 import { ruleFolders } from '../rules/folders.js';
 import { loadRules, type LoadedRules } from '../rules/load.js';
+import { loadScenarios } from './load.js';
 
 /** Everything that vdiag knows beforehand: what ships with it and what the user added. */
 export interface Library extends LoadedRules {
@@ -25,6 +26,7 @@ export function loadLibrary(options: { rules?: readonly string[] } = {}): Librar
     articles: new Set(knowledge.ids),
     evidence: COLLECTORS,
     fields: FIELD_SPECS,
+    segmentKinds: new Set(loadScenarios().flatMap(({ segments }) => segments.map(({ kind }) => kind))),
   });
   return { ...loaded, catalogue, knowledge };
 }

@@ -3,7 +3,7 @@ import type { RunMeta } from '../capture/types.js';
 import { WIRE_LAYOUT, WIRE_VERSION } from '../events/wire.gen.js';
 import type { HostDevice } from '../paths/host-devices.js';
 import type { FirstEnd } from '../paths/pair.js';
-import type { EventRule } from '../rules/types.js';
+import { selectRules } from '../rules/classify.js';
 import type { Library } from './library.js';
 import type { Scenario } from './types.js';
 
@@ -30,12 +30,6 @@ export function pipelineOptions(meta: RunMeta, view: HostView, scenario: Scenari
     wire: meta.wire,
     dropReasons: meta.dropReasons,
     paths: { segments: scenario.segments, roundTrips: scenario.roundTrips, first: view.first, devices: view.devices },
-    rules: library.rules.filter((rule) => asks(scenario, rule)),
+    rules: selectRules(library.rules, scenario.rules),
   };
-}
-
-/** A scenario without layers and tags asks every rule; else those of either. */
-function asks({ rules }: Scenario, { layer, tags }: EventRule): boolean {
-  if (!rules?.layers && !rules?.tags) return true;
-  return (rules.layers?.includes(layer) ?? false) || (rules.tags?.some((tag) => tags.includes(tag)) ?? false);
 }

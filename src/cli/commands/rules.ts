@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander';
-import { VdiagError } from '../../base/errors.js';
+import { EXIT, VdiagError } from '../../base/errors.js';
 import { printable } from '../../base/sanitize.js';
+import { runRuleTests } from '../../rules/rule-tests.js';
 import { loadLibrary } from '../../scenarios/library.js';
 import { didYouMean } from '../../base/suggest.js';
 import { collect } from '../options.js';
@@ -82,6 +83,18 @@ Examples:
       process.stdout.write(
         `${files.length} files, ${loaded.length} rules, ${diagnoses.length} diagnoses${off}: no mistakes\n`,
       );
+    });
+  rules
+    .command('test')
+    .description('run the tests that rules carry')
+    .addOption(folders())
+    .action((flags: { rules: string[] }) => {
+      const { run, failed } = runRuleTests(loadLibrary(flags).rules);
+      for (const { rule, index, expected, got, source } of failed) {
+        process.stdout.write(`${source}: test ${index + 1} of ${rule} expects ${expected}, got ${got}\n`);
+      }
+      process.stdout.write(`${run - failed.length} of ${run} tests of rules passed\n`);
+      process.exitCode = failed.length > 0 ? EXIT.found : EXIT.clean;
     });
   return rules;
 }

@@ -9,7 +9,10 @@ const COLUMN = 10;
 
 /** The latency of a pair by segment, in the order in which a round trip passes them. */
 export function latencyTable(pair: PairStats, words: Words, colours: Colours, zh: boolean, width: number): string[] {
-  const segments = pair.segments.filter((segment) => segment.latency.count > 0 || segment.lost > 0);
+  // The peer's turnaround has a row of its own, between the directions.
+  const segments = pair.segments.filter(
+    ({ spec, latency, lost }) => spec.kind !== 'peer' && (latency.count > 0 || lost > 0),
+  );
   if (segments.length === 0) return [];
   const labelWidth = Math.min(Math.max(30, width - 5 * COLUMN - 18), 56);
   const row = (label: string, cells: string[], note = '', indent = '') =>

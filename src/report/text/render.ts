@@ -1,7 +1,7 @@
 import { printable } from '../../base/sanitize.js';
 import { count, ms } from '../../base/units.js';
 import type { Language } from '../../knowledge/types.js';
-import type { PathView } from '../../paths/types.js';
+import type { PairStats, PathView } from '../../paths/types.js';
 import type { Report } from '../types.js';
 import { colours as makeColours, type Colours } from './colours.js';
 import { diagnosisBlock } from './diagnosis.js';
@@ -21,6 +21,8 @@ export interface TextOptions {
 
 /** Pairs whose latency is printed; the rest is in the JSON report. */
 const PAIRS_SHOWN = 3;
+/** A pair with a smaller share of the busiest one's packets is not worth a line (neighbour discovery, multicast). */
+const SMALL_SHARE = 0.02;
 
 /**
  * The report as text: the verdict in one line, diagnoses worst first, latency by segment, paths, coverage. All text
@@ -35,7 +37,7 @@ export function renderText(report: Report, options: TextOptions): string {
     verdict(report, words, colours, zh, options.width),
     ...report.diagnoses.map((diagnosis) => diagnosisBlock(diagnosis, words, colours, zh, options.width)),
     findings(report, words, colours, zh, options.width),
-    ...report.pairs.slice(0, PAIRS_SHOWN).map((pair) => latencyTable(pair, words, colours, zh, options.width)),
+    ...pairsShown(report).map((pair) => latencyTable(pair, words, colours, zh, options.width)),
     baseline(report, words, colours),
     sched(report, words, colours),
     paths(report, words, colours),
@@ -49,21 +51,29 @@ export function renderText(report: Report, options: TextOptions): string {
     .concat('\n');
 }
 
+/** The busiest pairs. */
+function pairsShown(report: Report): PairStats[] {
+  const packets = ({ packets: { forward, reverse } }: PairStats): number => forward + reverse;
+  const least = SMALL_SHARE * Math.max(...report.pairs.map(packets), 0);
+  return report.pairs.filter((pair) => packets(pair) >= least).slice(0, PAIRS_SHOWN);
+}
+
 function header(report: Report, words: Words, zh: boolean): string[] {
-  const { host, startedAt, endedAt, seconds, pairs, traffic } = report;
+  const { host, startedAt, endedAt, seconds, traffic } = report;
+  const pairs = pairsShown(report);
   const when = `${startedAt.slice(11, 19)}–${endedAt.slice(11, 19)}, ${seconds.toFixed(seconds < 10 ? 1 : 0)} s`;
   const early = report.ended === 'duration' ? '' : ` (${words.ended[report.ended]})`;
   const lines = [
     `${report.scenario.id} · ${printable(host.name)} · kernel ${printable(host.kernel)} (${host.tracing}) · ${when}${early}`,
   ];
   const place = (address: string, device: string) => (device ? `${address} (${printable(device)})` : address);
-  for (const pair of pairs.slice(0, PAIRS_SHOWN)) {
+  for (const pair of pairs) {
     lines.push(
       `${place(pair.a, pair.aDevice)} ⇄ ${place(pair.b, pair.bDevice)} · ${count(pair.packets.forward + pair.packets.reverse)} ${words.packets}` +
         (pair.roundTrips.count > 0 ? ` · ${count(pair.roundTrips.count)} ${words.roundTrips}` : ''),
     );
   }
-  const hidden = pairs.length - Math.min(pairs.length, PAIRS_SHOWN) + report.pairsNotShown;
+  const hidden = report.pairs.length - pairs.length + report.pairsNotShown;
   if (hidden > 0) lines.push(`${count(hidden)} ${words.morePairs}`);
   if (pairs.length === 0) lines.push(`${count(traffic.packets)} ${words.packets}`);
   return zh ? lines.map((line) => line.replace('tracepoints only', '仅 tracepoint')) : lines;
