@@ -28,6 +28,9 @@ export interface BtfFunction {
  * asked for, or when a name is not in the kernel proper.
  */
 export class KernelBtf {
+  /** The running kernel's own: 5 MB that do not change while it runs. */
+  static #running: BtfData | undefined;
+
   readonly #modules = new Map<string, BtfData>();
 
   private constructor(
@@ -40,13 +43,17 @@ export class KernelBtf {
    * @throws VdiagError (status 3) when there is none or it cannot be read.
    */
   static load(file = join(KERNEL_BTF_FOLDER, 'vmlinux')): KernelBtf {
-    const running = file.startsWith(`${KERNEL_BTF_FOLDER}/`);
+    const running = file === join(KERNEL_BTF_FOLDER, 'vmlinux');
+    if (running && KernelBtf.#running) return new KernelBtf(KernelBtf.#running, KERNEL_BTF_FOLDER);
     try {
       const bytes = readFileSync(file);
       const isElf = bytes.length > 4 && bytes.readUInt32BE(0) === 0x7f454c46;
       const data = isElf ? elfSection(bytes, '.BTF') : bytes;
       if (!data) throw new Error('it has no .BTF section');
-      return new KernelBtf(new BtfData(data), running ? KERNEL_BTF_FOLDER : undefined);
+      const parsed = new BtfData(data);
+      if (!running) return new KernelBtf(parsed, undefined);
+      KernelBtf.#running = parsed;
+      return new KernelBtf(parsed, KERNEL_BTF_FOLDER);
     } catch (error) {
       const missing = running && !existsSync(file);
       throw new VdiagError(

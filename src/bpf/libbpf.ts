@@ -264,6 +264,12 @@ export class Libbpf {
     }
   }
 
+  /** Whether this kernel can make a ring buffer map. */
+  hasRingBuffer(): boolean {
+    const BPF_MAP_TYPE_RINGBUF = 27;
+    return this.#functions.probeMapType(BPF_MAP_TYPE_RINGBUF, null) === 1;
+  }
+
   possibleCpus(): number {
     return this.#check(this.#functions.possibleCpus(), 'count the CPUs');
   }
@@ -391,6 +397,10 @@ function bindFunctions() {
     mapNextKey: bind<(map: number, previous: Memory, next: Memory) => number>(
       library,
       'int bpf_map_get_next_key(int map, const void *previous, void *next)',
+    ),
+    probeMapType: bind<(type: number, options: null) => number>(
+      library,
+      'int libbpf_probe_bpf_map_type(int type, const void *options)',
     ),
     possibleCpus: bind<() => number>(library, 'int libbpf_num_possible_cpus()'),
     progLoad: bind<

@@ -240,7 +240,7 @@ function unknownFunction(name: string): string {
 function groupsOfMulti(planned: readonly Planned[]): Planned[][] {
   const groups = new Map<string, Planned[]>();
   for (const one of planned) {
-    const { PROBE: _, ...constants } = one.plan.constants;
+    const constants = { ...one.plan.constants, PROBE: 0 };
     const key = JSON.stringify([one.plan.template, Object.entries(constants).sort()]);
     const group = groups.get(key);
     if (group) group.push(one);
