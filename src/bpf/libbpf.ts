@@ -112,6 +112,11 @@ export class Libbpf {
     this.#functions.setPrint(this.#printer);
   }
 
+  /** `v1.1`, as the library says it. */
+  get version(): string {
+    return this.#functions.version();
+  }
+
   /** What libbpf had to say since the last call: warnings and the verifier's log. It never prints by itself. */
   takeMessages(): string {
     return this.#messages.splice(0).join('');
@@ -355,6 +360,7 @@ function bindFunctions() {
       'int ioctl(int fd, unsigned long request, long argument)',
     ),
     setPrint: bind<(printer: Pointer) => Pointer | null>(library, 'void *libbpf_set_print(void *printer)'),
+    version: bind<() => string>(library, 'const char *libbpf_version_string()'),
     openFile: bind<(file: string, options: null) => Pointer | null>(
       library,
       'void *bpf_object__open_file(const char *path, void *options)',

@@ -1,13 +1,14 @@
+import { arch, release } from 'node:os';
 import { KernelBtf } from '../bpf/btf.js';
 import { Libbpf } from '../bpf/libbpf.js';
 import { kernelSupport } from '../bpf/support.js';
 import { openTrace } from '../bpf/trace-session.js';
-import type { TraceOptions, TraceSession } from '../bpf/types.js';
+import type { KernelSupport, TraceOptions, TraceSession } from '../bpf/types.js';
 import { VdiagError } from '../base/errors.js';
 import type { DoctorInput } from '../probes/doctor.js';
 import { capabilitiesOf } from '../probes/capabilities.js';
 import type { Catalogue, ProbeSelection } from '../probes/catalogue.js';
-import { afterAttach, type AttachPlan, planProbes, requireAttached } from '../probes/plan.js';
+import { afterAttach, type AttachPlan, planProbes, requireAttached, withoutRetries } from '../probes/plan.js';
 import type { KernelTypes } from '../probes/kernel-types.js';
 import type { KernelCapabilities, ProbePlan } from '../probes/types.js';
 
@@ -47,7 +48,7 @@ export function attachProbes(
         session.close();
         throw cannotTrace(kernel.capabilities);
       }
-      return { session, plan: next.plan };
+      return { session, plan: withoutRetries(next) };
     }
     session.close();
     current = next;
@@ -67,12 +68,19 @@ function cannotTrace({ lacks }: KernelCapabilities): VdiagError {
 
 /** What `vdiag doctor` looks at; a library that is missing is a finding there, not an error. */
 export function hostForDoctor(): DoctorInput {
-  let libbpf: string | Error;
   try {
-    libbpf = Libbpf.get().version();
+    const libbpf = Libbpf.get().version;
+    return { ...examineKernel(), libbpf };
   } catch (error) {
-    libbpf = error as Error;
+    const why = 'libbpf.so.1 cannot be loaded';
+    return { capabilities: capabilitiesOf(noSupport(why)), types: undefined, libbpf: error as Error };
   }
-  const { capabilities, types } = examineKernel();
-  return { capabilities, types, libbpf };
+}
+
+function noSupport(why: string): KernelSupport {
+  const no = { ok: false, why };
+  return {
+    ...{ release: release(), arch: arch(), btf: no, ringBuffer: no, rawTracepoint: no, tracepoint: no },
+    ...{ kprobe: no, kretprobe: no, kprobeMulti: no, fentry: no, dropReasons: no },
+  };
 }
