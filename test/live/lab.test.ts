@@ -97,6 +97,23 @@ describe('lab, live', function () {
     expect((await namespaces()).filter((name) => name.startsWith(`vdiag-${ID}-`))).to.deep.equal([]);
   });
 
+  it('ends its traffic early when it is told to, with nothing left running', async () => {
+    const lab = await labUp(loadTopology('two-vms-on-a-bridge'), { id: ID });
+    const started = performance.now();
+    const results = await runTraffic(
+      lab,
+      [
+        { from: 'a', to: 'b', kind: 'ping', count: 100, interval: '200ms' },
+        { from: 'a', to: 'b', kind: 'tcp-request-response', count: 100 },
+        { from: 'a', to: 'b', kind: 'http', count: 100, delay: '15s' },
+      ],
+      { signal: AbortSignal.timeout(1500) },
+    );
+    expect(performance.now() - started).to.be.below(6000);
+    expect(results.map((result) => result.cutShort)).to.deep.equal([true, true, true]);
+    expect((await listLabs()).find(({ id }) => id === ID)?.processes).to.equal(0);
+  });
+
   it('says what a fault cannot be put into', async () => {
     const lab = await labUp(loadTopology('two-vms-on-a-bridge'), { id: ID });
     const error = await injectFault(lab, loadFault('nft-drop'), {}).catch((reason: Error) => reason.message);

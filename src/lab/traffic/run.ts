@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { VdiagError } from '../../base/errors.js';
 import { printable } from '../../base/sanitize.js';
 import type { Lab, Traffic, TrafficResult } from '../types.js';
-import type { ClientOutcome } from './outcome.js';
+import { emptyOutcome, type ClientOutcome } from './outcome.js';
 import { pingCommand, readPing } from './ping.js';
 import { planTraffic, type TrafficPlan } from './plan.js';
 
@@ -15,7 +15,7 @@ const ALLOWANCE_MS = 30_000;
 /**
  * Makes the given traffic in a lab, all of it at the same time, and waits until it has ended: servers are listening
  * before the first client starts, and are stopped after the last has ended.
- * @param options.signal ends it early
+ * @param options.signal ends it early: what had not ended by then is cut short, which is no error
  * @returns one result for each piece of traffic, in the same order
  * @throws VdiagError status 2 for traffic that is not possible in this lab, 3 when a server or client cannot run.
  */
@@ -35,7 +35,7 @@ export async function runTraffic(
     for (const result of started) if (result.status === 'rejected') throw result.reason;
     return await Promise.all(
       plans.map(async (plan) => {
-        await sleep(plan.delayMs, undefined, { signal: options.signal });
+        await sleep(plan.delayMs, undefined, { signal: options.signal }).catch(() => undefined);
         const begun = performance.now();
         const outcome =
           plan.kind === 'ping' ? await ping(lab, plan, options.signal) : await client(lab, plan, options.signal);
@@ -102,6 +102,7 @@ async function client(lab: Lab, plan: TrafficPlan, signal: AbortSignal | undefin
     plan,
     signal,
   );
+  if (signal?.aborted) return { ...emptyOutcome(), cutShort: true };
   const said =
     stdout === ''
       ? { error: stderr || 'it printed nothing' }
@@ -117,6 +118,7 @@ async function client(lab: Lab, plan: TrafficPlan, signal: AbortSignal | undefin
 async function ping(lab: Lab, plan: TrafficPlan, signal: AbortSignal | undefined): Promise<ClientOutcome> {
   const name = lab.namespaces[lab.endpoints[plan.from].namespace].name;
   const { stdout, stderr, exitCode } = await start(['ip', 'netns', 'exec', name, ...pingCommand(plan)], plan, signal);
+  if (signal?.aborted) return { ...emptyOutcome(), cutShort: true };
   // 0: answered, 1: not answered, 2: could not send, which without a route is an outcome too.
   if (stdout === '' && /unreachable/i.test(stderr)) {
     return { ...readPing('', plan), sent: plan.count, failures: { 'network unreachable': plan.count } };
@@ -141,7 +143,6 @@ async function start(
     env: { LC_ALL: 'C' },
     ...(signal && { cancelSignal: signal }),
   });
-  signal?.throwIfAborted();
   if (result.timedOut)
     throw new VdiagError({ message: `the lab's ${plan.kind} from ${plan.from} to ${plan.to} did not end in time` }, 3);
   return result;
