@@ -1,6 +1,7 @@
 import type { TraceSession } from '../bpf/types.js';
+import type { Checkpoint } from '../capture/recording/contents.js';
 import type { RecordingWriter } from '../capture/recording/writer.js';
-import type { CaptureLoss, RunEnd } from '../capture/types.js';
+import type { RunEnd } from '../capture/types.js';
 import type { ProbePlan } from '../probes/types.js';
 import type { AnalysisProgress } from './job.js';
 import type { PipelineOptions } from './pipeline.js';
@@ -32,15 +33,12 @@ export async function runLive(options: LiveRunOptions): Promise<{ analysis: Anal
     { source: { kind: 'live', ring: session.ring }, pipeline, recorder: recording?.handle },
     options.onProgress,
   );
-  const checkpoints = setInterval(
-    () => recording?.checkpoint(countersOf(session, pipeline.plan)),
-    CHECKPOINT_INTERVAL_MS,
-  );
+  const checkpoints = new Checkpoints(recording, () => countersOf(session, pipeline.plan));
   let interrupted: boolean;
   try {
-    interrupted = await timeOrSignal(options.durationMs, options.signal, running.result);
+    interrupted = await timeOrSignal(options.durationMs, options.signal, [running.result, checkpoints.failure]);
   } finally {
-    clearInterval(checkpoints);
+    checkpoints.stop();
     session.detach();
     running.stop();
   }
@@ -51,11 +49,11 @@ export async function runLive(options: LiveRunOptions): Promise<{ analysis: Anal
   return { analysis, end: { endedAt, endedMono, ...countersOf(session, pipeline.plan), reason } };
 }
 
-/** Waits for the run's time; true when the signal came first. Rejects if the analysis fails meanwhile. */
+/** Waits for the run's time; true when the signal came first. Rejects if one of the run's parts fails meanwhile. */
 async function timeOrSignal(
   ms: number,
   signal: AbortSignal | undefined,
-  analysis: Promise<Analysis>,
+  parts: readonly Promise<unknown>[],
 ): Promise<boolean> {
   if (signal?.aborted) return true;
   let timer: NodeJS.Timeout | undefined;
@@ -66,15 +64,42 @@ async function timeOrSignal(
     signal?.addEventListener('abort', onAbort);
   });
   try {
-    return await Promise.race([over, analysis.then(() => false)]);
+    return await Promise.race([over, ...parts.map((part) => part.then(() => false))]);
   } finally {
     clearTimeout(timer);
     if (onAbort) signal?.removeEventListener('abort', onAbort);
   }
 }
 
+/** Records the counters from time to time, for a replay of a recording that gets no end. */
+class Checkpoints {
+  /** Rejects when the counters cannot be read; pending otherwise. */
+  readonly failure: Promise<never>;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(recording: RecordingWriter | undefined, counters: () => Checkpoint) {
+    this.failure = new Promise((_, reject) => {
+      if (!recording) return;
+      this.#timer = setInterval(() => {
+        try {
+          recording.checkpoint(counters());
+        } catch (error) {
+          this.stop();
+          reject(error as Error);
+        }
+      }, CHECKPOINT_INTERVAL_MS);
+    });
+    // Also when nobody waits any more: the failure must not end the process.
+    this.failure.catch(() => undefined);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+}
+
 /** What the kernel side has counted: losses, and hits by the probes' names. */
-function countersOf(session: TraceSession, plan: ProbePlan): { loss: CaptureLoss; hits: Record<string, number> } {
+function countersOf(session: TraceSession, plan: ProbePlan): Checkpoint {
   const names = new Map(plan.probes.map(({ index, point }) => [index, point.name]));
   const hits: Record<string, number> = {};
   for (const [index, count] of [...session.hits()].sort(([a], [b]) => a - b)) {

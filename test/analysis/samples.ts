@@ -34,6 +34,7 @@ export function sampleOptions(changes: Partial<PipelineOptions> = {}): PipelineO
     dropReasons: { 2: 'NOT_SPECIFIED', 70: 'QDISC_DROP' },
     paths: {
       roundTrips: true,
+      limits: { paths: 1024, hops: 8192 },
       segments: [
         {
           ...segment,

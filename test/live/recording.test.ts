@@ -137,6 +137,9 @@ describe('a live run with a recording', function () {
     expect(JSON.stringify(again.analysis)).to.equal(JSON.stringify(analysis));
     expect(again.end).to.deep.equal(end);
     expect(statSync(file).mode & 0o777).to.equal(0o600);
+    const recording = Recording.open(file);
+    expect(recording.json('checkpoint')).to.have.lengthOf(1);
+    recording.close();
   });
 
   it('ends early, with what was seen, when it is interrupted', async () => {

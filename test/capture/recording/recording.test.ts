@@ -1,4 +1,5 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
   closeSync,
   fstatSync,
@@ -184,6 +185,30 @@ describe('a recording', () => {
     const recording = Recording.open(file);
     expect(recordsIn(eventBatches(recording.events)).length).to.be.within(1, 39);
     expect(recording.complete).to.equal(false);
+    recording.close();
+  });
+
+  it('of a process that was killed can be replayed', async () => {
+    const script = `
+      import { EventRecorder } from './src/capture/recording/event-recorder.js';
+      import { RecordingWriter } from './src/capture/recording/writer.js';
+      import { framed, incompressible, sampleMeta } from './test/capture/samples.js';
+      const writer = RecordingWriter.create(${JSON.stringify(file)}, sampleMeta());
+      const events = new EventRecorder(writer.handle);
+      for (let i = 0; ; i++) {
+        events.write(framed([incompressible(1000, i)]));
+        events.flush();
+        if (i === 20) console.log('under way');
+      }`;
+    const child = spawn(process.execPath, ['--import=tsx', '--input-type=module', '-e', script]);
+    await once(child.stdout, 'data');
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    const recording = Recording.open(file);
+    const kept = recordsIn(eventBatches(recording.events));
+    expect(kept.length).to.be.at.least(20);
+    expect(kept).to.deep.equal(kept.map((_, i) => incompressible(1000, i)));
+    expect(recording.end(0).reason).to.equal('cut');
     recording.close();
   });
 
