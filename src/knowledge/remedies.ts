@@ -1,6 +1,6 @@
 import { printable } from '../base/sanitize.js';
 import { lookup, templateVariables, type TemplateData } from '../base/template.js';
-import { TEMPLATE_NAMES } from './template-names.js';
+import { sampleCommands, TEMPLATE_NAMES } from './template-names.js';
 import type { Article, Remedy } from './types.js';
 
 /** What passes into a command as it is; everything else is quoted. */
@@ -29,9 +29,12 @@ export function remediesFor(article: Article, data: TemplateData): Remedy[] {
 
 /** The remedies as they stand in an article that no diagnosis fills: names in capitals, sample commands. */
 export function sampleRemedies(article: Article): Remedy[] {
-  const data: TemplateData = {};
-  for (const [name, { kind, shown }] of Object.entries(TEMPLATE_NAMES)) if (kind === 'command') data[name] = shown;
-  return remediesFor(article, data);
+  return article.remedies.flatMap((remedy) => {
+    const data: TemplateData = {};
+    for (const [name, { kind, shown }] of Object.entries(TEMPLATE_NAMES)) if (kind === 'command') data[name] = shown;
+    Object.assign(data, sampleCommands(article.id, templateVariables(remedy.do)));
+    return remediesFor({ ...article, remedies: [remedy] }, data);
+  });
 }
 
 /** One word as a POSIX shell reads it back unchanged. */

@@ -60,10 +60,11 @@ export const TEMPLATE_NAMES: Readonly<Record<string, TemplateName>> = {
     'tc qdisc change dev DEVICE root KIND rate RATE burst BURST latency 50ms',
     'raises a rate limit',
   ),
-  removeCommand: command('tc qdisc del dev DEVICE root', 'removes the queueing discipline'),
+  removeCommand: command('tc qdisc del dev DEVICE root', 'removes what was configured: a queueing discipline, a route'),
+  raiseCommand: command('sysctl -w net.netfilter.nf_conntrack_max=262144', 'raises a limit'),
+  vlanCommand: command('bridge vlan add dev DEVICE vid VLAN', "allows the packet's VLAN on a bridge port"),
   showCommand: command('iptables -t TABLE -L CHAIN -v -n -x --line-numbers', 'lists the chain with its counters'),
   deleteCommand: command('iptables -t TABLE -D CHAIN RULE', 'removes the firewall rule'),
-  restoreCommand: command('the same command with its old values', 'undoes the command before'),
   insertAcceptCommand: command(
     'iptables -t TABLE -I CHAIN NUMBER -s SRC -d DST -p PROTO --dport DPORT -j ACCEPT',
     'lets the flow through, in front of the rule',
@@ -72,4 +73,23 @@ export const TEMPLATE_NAMES: Readonly<Record<string, TemplateName>> = {
     'iptables -t TABLE -D CHAIN -s SRC -d DST -p PROTO --dport DPORT -j ACCEPT',
     'takes that back',
   ),
+  restoreCommand: command('', 'undoes the command of the same remedy'),
+};
+
+/**
+ * Sample commands where they depend on the article: what `restoreCommand` looks like beside the command that it undoes,
+ * and what is removed in the articles about routes.
+ */
+export function sampleCommands(articleId: string, commands: readonly string[]): Record<string, string | undefined> {
+  if (articleId.startsWith('l3/') && commands.includes('removeCommand')) {
+    return { removeCommand: 'ip route del blackhole DST', restoreCommand: 'ip route add blackhole DST' };
+  }
+  return { restoreCommand: commands.map((name) => SAMPLE_UNDO[name]).find((undo) => undo !== undefined) };
+}
+
+const SAMPLE_UNDO: Readonly<Record<string, string>> = {
+  changeCommand: 'tc qdisc replace dev DEVICE root CONFIGURED',
+  removeCommand: 'tc qdisc replace dev DEVICE root CONFIGURED',
+  raiseCommand: 'sysctl -w net.netfilter.nf_conntrack_max=MAX',
+  deleteCommand: 'iptables -t TABLE -I CHAIN NUMBER RULE',
 };

@@ -60,10 +60,17 @@ describe('remedies filled from a diagnosis', () => {
   });
 
   it('shows sample commands where no diagnosis fills them', () => {
-    const article = articleWith([{ do: '{{ns}}{{changeCommand}}', effect: 'for {{device}}', risk: 'low' }]);
-    expect(sampleRemedies(article)[0]).to.deep.include({
+    const remedy = {
+      do: '{{changeCommand}}',
+      effect: 'for {{device}}',
+      risk: 'low',
+      undo: '{{restoreCommand}}',
+    } as const;
+    expect(sampleRemedies(articleWith([remedy]))[0]).to.deep.equal({
       do: 'tc qdisc change dev DEVICE root KIND rate RATE burst BURST latency 50ms',
       effect: 'for DEVICE',
+      risk: 'low',
+      undo: 'tc qdisc replace dev DEVICE root CONFIGURED',
     });
   });
 

@@ -1,11 +1,17 @@
+import { spawnSync } from 'node:child_process';
 import { expect } from 'chai';
 import { templateVariables } from '../../src/base/template.js';
+import { sampleRemedies } from '../../src/knowledge/remedies.js';
 import { LANGUAGES } from '../../src/knowledge/knowledge-base.js';
 import type { Article, Remedy } from '../../src/knowledge/types.js';
 import { diagnoses, knowledge, rules } from './content.js';
 
 /** Diagnoses that no rule file holds: they are made of what nothing explains. */
 const UNEXPLAINED = ['drop-not-established', 'latency-not-established'];
+
+/** What begins with one of these is a command; the rest are actions in words. */
+const COMMANDS =
+  /^(arping|ausearch|bpftool|bridge|cat|conntrack|dmesg|ethtool|free|grep|ip|iptables|iptables-save|ipvsadm|kill|lsmod|mpstat|nstat|ovs-appctl|ping|renice|ss|sysctl|systemctl|taskset|tc|tcpdump|traceroute|vdiag|virsh) /;
 
 const PARTS = ['do', 'effect', 'verify', 'undo', 'persist'] as const;
 
@@ -74,11 +80,27 @@ describe('the articles', () => {
       expect(paragraphs(english)).to.be.within(1, 3);
     });
 
+    it(`show every remedy without a diagnosis, as commands that a shell can read: ${id}`, () => {
+      const article = knowledge.article(id, 'en')!;
+      const shown = sampleRemedies(article);
+      expect(shown).to.have.lengthOf(article.remedies.length);
+      shown.forEach((remedy, i) => {
+        expect(Object.keys(remedy)).to.deep.equal(Object.keys(article.remedies[i]));
+        for (const part of ['do', 'verify', 'undo'] as const) {
+          const line = remedy[part] ?? '';
+          if (!COMMANDS.test(line)) continue;
+          expect(spawnSync('sh', ['-n', '-c', line]).status, line).to.equal(0);
+        }
+      });
+    });
+
     it(`offer a way back from what changes something: ${id}`, () => {
       for (const remedy of knowledge.article(id, 'en')!.remedies) {
         if (remedy.risk === 'medium' || remedy.risk === 'high') {
           expect(remedy.undo ?? remedy.verify, remedy.do).to.be.a('string');
         }
+        // Commands of evidence enter their namespace themselves.
+        for (const part of PARTS) expect(remedy[part] ?? '').to.not.match(/\{\{ns\}\}\{\{/);
         // One command a line of a remedy: a prefix that enters a namespace would cover the first only.
         if (remedy.do.includes('{{ns}}')) expect(remedy.do).to.not.match(/&&|\|\||;|\|/);
       }
