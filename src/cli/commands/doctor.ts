@@ -26,11 +26,17 @@ export function doctorCommand(): Command {
 
 function text({ kernel, checks, canTrace }: ReturnType<typeof examineHost>): string {
   const paint = colours(Boolean(process.stdout.isTTY) && !process.env.NO_COLOR);
-  const badge = { ok: paint.level.clean('ok  '), warn: paint.level.warn('lack'), fail: paint.level.error('FAIL') };
+  const badge = {
+    ok: paint.level.clean('ok  '),
+    /** Missing, but nothing that a report shows is hidden by it. */
+    spare: paint.dim('-   '),
+    warn: paint.level.warn('lack'),
+    fail: paint.level.error('FAIL'),
+  };
   const lines = [`kernel ${printable(kernel.release)} (${kernel.arch})`, ''];
   for (const { state, found, hides, cure } of checks) {
     const [first, ...rest] = wrap(printable(found), terminalWidth() - 6);
-    lines.push(`${badge[state]}  ${first ?? ''}`, ...rest.map((line) => `      ${line}`));
+    lines.push(`${badge[state === 'ok' && hides ? 'spare' : state]}  ${first ?? ''}`, ...rest.map((line) => `      ${line}`));
     if (hides) lines.push(...wrap(`hides: ${printable(hides)}`, terminalWidth() - 6).map((line) => `      ${line}`));
     if (cure) lines.push(`      cure:  ${printable(cure)}`);
   }
