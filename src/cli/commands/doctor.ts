@@ -36,7 +36,10 @@ function text({ kernel, checks, canTrace }: ReturnType<typeof examineHost>): str
   const lines = [`kernel ${printable(kernel.release)} (${kernel.arch})`, ''];
   for (const { state, found, hides, cure } of checks) {
     const [first, ...rest] = wrap(printable(found), terminalWidth() - 6);
-    lines.push(`${badge[state === 'ok' && hides ? 'spare' : state]}  ${first ?? ''}`, ...rest.map((line) => `      ${line}`));
+    lines.push(
+      `${badge[state === 'ok' && hides ? 'spare' : state]}  ${first ?? ''}`,
+      ...rest.map((line) => `      ${line}`),
+    );
     if (hides) lines.push(...wrap(`hides: ${printable(hides)}`, terminalWidth() - 6).map((line) => `      ${line}`));
     if (cure) lines.push(`      cure:  ${printable(cure)}`);
   }
