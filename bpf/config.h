@@ -6,7 +6,7 @@
 #include "template.h"
 #include "wire.h"
 
-#define VD_MAX_IFINDEX 16
+#define VD_MAX_DEVICES 16
 #define VD_MAX_PROBES 1024
 
 /* `proto` of a filter that wants ARP: beyond the IP protocols. */
@@ -59,7 +59,6 @@ struct vd_config {
 	__u32 mark_mask;
 	__u32 pid;
 	__u32 pad;
-	__u32 ifindex[VD_MAX_IFINDEX];
 	struct vd_prefix src;
 	struct vd_prefix dst;
 	/* Takes no room: puts these types into the object's BTF, for scripts/generate-wire.ts. */
@@ -72,6 +71,14 @@ struct {
 	__type(key, __u32);
 	__type(value, struct vd_config);
 } config SEC(".maps");
+
+/* Interface indices of the filter, when it has any. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, VD_MAX_DEVICES);
+	__type(key, __u32);
+	__type(value, __u32);
+} wanted_devices SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -41,12 +41,10 @@ static __always_inline void vd_fill_hop(struct vd_hop *hop, const struct vd_hit 
 	hop->cpu = bpf_get_smp_processor_id();
 	hop->pid = pid_tgid >> 32;
 	hop->tid = pid_tgid;
-	hop->len = 0;
+	hop->len = hit->len;
 	hop->queue = 0;
-	if (kind == VD_KIND_HOP || kind == VD_KIND_PACKET || kind == VD_KIND_VERDICT) {
-		hop->len = BPF_CORE_READ(skb, len);
+	if (kind == VD_KIND_HOP || kind == VD_KIND_PACKET || kind == VD_KIND_VERDICT)
 		hop->queue = BPF_CORE_READ(skb, queue_mapping);
-	}
 	hop->ifindex = hit->ifindex;
 	hop->netns = hit->netns;
 	hop->mark = hit->mark;
@@ -86,33 +84,31 @@ static __always_inline __u16 vd_vlan(const struct sk_buff *skb, const struct vd_
 	return present ? tci & 0xfff : walk->vlan;
 }
 
-/* The headers go straight into the record: what vd_follow has read was only to decide. */
-static __always_inline void vd_fill_headers(struct vd_packet *packet, const struct vd_hit *hit)
+/* The headers go straight into the record; vd_follow has kept only one layer of what it read. */
+static __always_inline void vd_fill_headers(struct vd_packet *packet, const struct vd_hit *hit, struct vd_walk *walk)
 {
-	struct vd_walk walk;
 	__u32 tunnel, tunnel_id;
 
-	vd_read_skb((const struct sk_buff *)hit->skb, &walk, &packet->outer);
-	vd_blur(&walk, sizeof(walk));
-	if (!walk.found.identity)
+	vd_read_skb((const struct sk_buff *)hit->skb, walk, &packet->outer);
+	if (!walk->found.identity)
 		vd_read_from_socket(hit, &packet->outer);
-	packet->vlan = vd_vlan((const struct sk_buff *)hit->skb, &walk);
+	packet->vlan = vd_vlan((const struct sk_buff *)hit->skb, walk);
 	__builtin_memset(packet->dmac, 0, sizeof(packet->dmac));
 	__builtin_memset(packet->smac, 0, sizeof(packet->smac));
-	if (walk.mac != VD_NO_HEADER) {
-		bpf_probe_read_kernel(packet->dmac, sizeof(packet->dmac), walk.head + walk.mac);
-		bpf_probe_read_kernel(packet->smac, sizeof(packet->smac), walk.head + walk.mac + 6);
+	if (walk->mac != VD_NO_HEADER) {
+		bpf_probe_read_kernel(packet->dmac, sizeof(packet->dmac), walk->head + walk->mac);
+		bpf_probe_read_kernel(packet->smac, sizeof(packet->smac), walk->head + walk->mac + 6);
 	}
-	tunnel = walk.found.tunnel;
-	tunnel_id = walk.found.tunnel_id;
-	walk.offset = walk.found.inner;
-	walk.ethertype = walk.found.inner ? walk.found.inner_ethertype : 0;
-	vd_read_headers(&walk, &packet->inner);
+	tunnel = walk->found.tunnel;
+	tunnel_id = walk->found.tunnel_id;
+	walk->offset = walk->found.inner;
+	walk->ethertype = walk->found.inner ? walk->found.inner_ethertype : 0;
+	vd_read_headers(walk, &packet->inner);
 	packet->inner.tunnel = packet->inner.version ? tunnel : 0;
 	packet->inner.tunnel_id = packet->inner.version ? tunnel_id : 0;
 }
 
-static __always_inline void vd_emit_packet(const struct vd_hit *hit)
+static __always_inline void vd_emit_packet(const struct vd_hit *hit, struct vd_view *view)
 {
 	const struct sk_buff *skb = (const struct sk_buff *)hit->skb;
 	const struct skb_shared_info *shared;
@@ -121,7 +117,7 @@ static __always_inline void vd_emit_packet(const struct vd_hit *hit)
 	if (!packet)
 		return;
 	vd_fill_hop(&packet->hop, hit, VD_KIND_PACKET);
-	vd_fill_headers(packet, hit);
+	vd_fill_headers(packet, hit, &view->walk);
 	shared = (const void *)(BPF_CORE_READ(skb, head) + BPF_CORE_READ(skb, end));
 	packet->gso_size = BPF_CORE_READ(shared, gso_size);
 	packet->gso_segs = BPF_CORE_READ(shared, gso_segs);

@@ -23,7 +23,7 @@ static __always_inline bool vd_any_address(const __u8 *address)
 	return !(word[0] | word[1] | word[2] | word[3]);
 }
 
-static __always_inline bool vd_address_fits(const struct vd_prefix *prefix, const __u8 *address, bool listening)
+static __noinline int vd_address_fits(const struct vd_prefix *prefix, const __u8 *address, int listening)
 {
 	return vd_in_prefix(prefix, address) || (listening && vd_any_address(address));
 }
@@ -71,22 +71,6 @@ static __noinline int vd_headers_match(const struct vd_config *config_now, const
 	return !(want & (VD_WANT_SRC | VD_WANT_DST)) || vd_addresses_match(config_now, headers, version, listening);
 }
 
-/* Leaves at the first that fits: a sum of sixteen comparisons would be 2^16 ways through for the verifier. */
-static __always_inline bool vd_device_matches(const struct vd_config *config_now, __u32 ifindex)
-{
-#pragma unroll
-	for (int i = 0; i < VD_MAX_IFINDEX; i++) {
-		__u32 wanted = config_now->ifindex[i];
-
-		if (!wanted)
-			return false;
-		barrier_var(wanted);
-		if (wanted == ifindex)
-			return true;
-	}
-	return false;
-}
-
 /* Where the packet is and who is at work. */
 static __noinline int vd_place_matches(const struct vd_config *config_now, __u32 netns, __u32 ifindex, __u32 mark)
 {
@@ -98,7 +82,7 @@ static __noinline int vd_place_matches(const struct vd_config *config_now, __u32
 		return 0;
 	if (want & VD_WANT_PID && config_now->pid != bpf_get_current_pid_tgid() >> 32)
 		return 0;
-	return !(want & VD_WANT_IFINDEX) || vd_device_matches(config_now, ifindex);
+	return !(want & VD_WANT_IFINDEX) || bpf_map_lookup_elem(&wanted_devices, &ifindex);
 }
 
 #endif

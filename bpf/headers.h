@@ -94,7 +94,13 @@ struct vd_found {
 	__u32 tunnel;
 	__u32 tunnel_id;
 	__u32 identity; /* does not change on the way of a packet, not even by NAT; 0: unknown */
-	__u32 strong;   /* no other packet of the flow has that identity */
+	__u32 strength; /* enum vd_strength of that identity */
+};
+
+enum vd_strength {
+	VD_WEAK = 0,   /* other packets of the flow may have it */
+	VD_STRONG = 1, /* only a retransmission of the packet has it too */
+	VD_UNIQUE = 2, /* only a clone of the packet has it too */
 };
 
 /* Where to read. */
@@ -107,24 +113,6 @@ struct vd_walk {
 	__u32 vlan;      /* of a tag that stands in the data */
 	struct vd_found found;
 };
-
-/*
- * Zeroes memory by a read that must fail, because the verifier cannot see through it. With zeroes that it knows, it
- * would take every combination of headers that are there or not for another state: a million instructions to verify
- * instead of some thousands.
- */
-static __always_inline void vd_clear(void *memory, __u32 size)
-{
-	bpf_probe_read_kernel(memory, size, NULL);
-}
-
-/*
- * Copies memory onto itself, so that the verifier forgets what it knows of it: the ways that lead here become one again.
- */
-static __always_inline void vd_blur(void *memory, __u32 size)
-{
-	bpf_probe_read_kernel(memory, size, memory);
-}
 
 static __always_inline __u32 vd_mix(__u32 hash, __u32 value)
 {
@@ -205,7 +193,6 @@ static __always_inline void vd_read_transport(struct vd_walk *walk, struct vd_he
 	struct vd_tcp tcp;
 	struct vd_short start;
 
-	walk->found.strong = out->ip_id;
 	walk->found.identity = identity | 1;
 	if (out->proto == IPPROTO_TCP) {
 		if (!vd_read(walk, &tcp, sizeof(tcp), offset))
@@ -217,7 +204,7 @@ static __always_inline void vd_read_transport(struct vd_walk *walk, struct vd_he
 		out->window = tcp.window;
 		out->tcp_flags = tcp.flags;
 		out->payload = length - (tcp.doff >> 4) * 4;
-		walk->found.strong = 1;
+		walk->found.strength = out->ip_id ? VD_UNIQUE : VD_STRONG;
 		walk->found.identity = vd_mix(vd_mix(identity, tcp.seq), tcp.ack) | 1;
 		return;
 	}
@@ -245,7 +232,7 @@ static __always_inline void vd_read_transport(struct vd_walk *walk, struct vd_he
 		out->payload = length - sizeof(start);
 		walk->found.identity = vd_mix(vd_mix(identity, start.word[0]), out->dport) | 1;
 		if (out->dport) /* echo: counts up */
-			walk->found.strong = 1;
+			walk->found.strength = VD_UNIQUE;
 		if (out->proto == IPPROTO_ICMP && (type == 3 || type == 4 || type == 5 || type == 11 || type == 12)) {
 			walk->found.inner = offset + sizeof(start);
 			walk->found.inner_ethertype = ETH_P_IP;
@@ -283,7 +270,7 @@ static __always_inline __u32 vd_read_ipv4(struct vd_walk *walk, struct vd_header
 	out->tos = ip.tos;
 	out->version = 4;
 	walk->found.identity = vd_mix(vd_mix(1, ip.id), ip.frag) | 1;
-	walk->found.strong = ip.id;
+	walk->found.strength = ip.id ? VD_UNIQUE : VD_WEAK;
 	*length = total - header;
 	return bpf_ntohs(ip.frag) & 0x1fff ? VD_NO_TRANSPORT : walk->offset + header;
 }
@@ -351,8 +338,8 @@ static __noinline int vd_read_headers(struct vd_walk *walk, struct vd_headers *o
 {
 	__u32 transport, length = 0;
 
-	vd_clear(out, sizeof(*out));
-	vd_clear(&walk->found, sizeof(walk->found));
+	__builtin_memset(out, 0, sizeof(*out));
+	__builtin_memset(&walk->found, 0, sizeof(walk->found));
 	out->ethertype = bpf_htons(walk->ethertype);
 	if (walk->ethertype == ETH_P_IP)
 		transport = vd_read_ipv4(walk, out, &length);
@@ -443,7 +430,6 @@ static __noinline int vd_read_skb(const struct sk_buff *skb, struct vd_walk *wal
 		walk->offset = network;
 	if (!walk->ethertype && network)
 		walk->ethertype = vd_guess_ethertype(walk, network);
-	vd_blur(walk, sizeof(*walk));
 	vd_read_headers(walk, out);
 	if (walk->mac != VD_NO_HEADER && (walk->mac + ETH_LEN > walk->offset || walk->mac + ETH_LEN + 2 * VLAN_LEN < walk->offset))
 		walk->mac = VD_NO_HEADER; /* left over from an outer or inner frame */

@@ -24,6 +24,7 @@ struct vd_hit {
 	__u32 ifindex;
 	__u32 netns;
 	__u32 mark;
+	__u32 len;
 	__u32 a;
 	__u32 b;
 	__u32 c;

@@ -110,6 +110,10 @@ struct sock {
 	__u32 sk_max_ack_backlog;
 };
 
+struct inet_sock {
+	__u16 inet_sport;
+};
+
 struct sk_buff {
 	struct net_device *dev;
 	struct sock *sk;

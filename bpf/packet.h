@@ -23,6 +23,8 @@ struct vd_entry {
 	struct net_device *device;
 	__u32 ifindex;
 	__u32 netns;
+	__u32 len;
+	__u32 mark;
 };
 
 struct {
@@ -42,20 +44,37 @@ static __always_inline void vd_read_qdisc(struct vd_hit *hit, const struct Qdisc
 	hit->c = BPF_CORE_READ(qdisc, q.qlen);
 }
 
-static __always_inline int packet_hit(struct vd_hit *hit)
+/*
+ * Follows the hit's packet; if it is wanted and user space does not know its headers yet, tells them. With `whole` the
+ * hit is told as well, in the same record where there is one.
+ */
+static __always_inline bool vd_follow_and_tell(struct vd_hit *hit, bool whole)
 {
 	const struct vd_config *config_now = vd_config_now();
+	struct vd_view *view;
+	bool followed;
 
-	if (!config_now || !hit->skb || !vd_follow(config_now, hit))
-		return 0;
-	if (hit->options & VD_OPT_QDISC)
+	if (!config_now || !hit->skb)
+		return false;
+	view = vd_claim_view();
+	if (!view)
+		return false;
+	followed = vd_follow(config_now, hit, view);
+	if (followed && whole && hit->options & VD_OPT_QDISC)
 		vd_read_qdisc(hit, (const struct Qdisc *)hit->object);
-	if (hit->options & VD_OPT_DELIVER)
-		vd_watch_current(config_now);
-	if (hit->changed)
-		vd_emit_packet(hit);
-	else
+	if (followed && hit->changed)
+		vd_emit_packet(hit, view);
+	vd_release_view(view);
+	if (followed && whole && !hit->changed)
 		vd_emit_hop(hit);
+	if (followed && hit->options & VD_OPT_DELIVER)
+		vd_watch_current(config_now);
+	return followed;
+}
+
+static __always_inline int packet_hit(struct vd_hit *hit)
+{
+	vd_follow_and_tell(hit, true);
 	return 0;
 }
 
@@ -73,6 +92,8 @@ static __always_inline void vd_leave_entry(const struct vd_hit *hit, __u64 sp)
 	entry.device = hit->device;
 	entry.ifindex = hit->ifindex;
 	entry.netns = hit->netns;
+	entry.len = hit->len;
+	entry.mark = hit->mark;
 	if (bpf_map_update_elem(&entries, &key, &entry, BPF_ANY))
 		vd_count_loss(VD_LOSS_MISSED_RETURNS);
 }
@@ -80,14 +101,9 @@ static __always_inline void vd_leave_entry(const struct vd_hit *hit, __u64 sp)
 /* At a function's entry, where the skb still is alive. The return probe's record is the probe's event. */
 static __always_inline int packet_enter(struct vd_hit *hit, __u64 sp)
 {
-	const struct vd_config *config_now = vd_config_now();
-
 	hit->flags = 0;
-	if (!config_now || !hit->skb || !vd_follow(config_now, hit))
-		return 0;
-	if (hit->changed)
-		vd_emit_packet(hit);
-	vd_leave_entry(hit, sp);
+	if (vd_follow_and_tell(hit, false))
+		vd_leave_entry(hit, sp);
 	return 0;
 }
 
@@ -107,6 +123,8 @@ static __always_inline bool vd_resume(struct vd_hit *hit, __u64 sp)
 	hit->device = entry->device;
 	hit->ifindex = entry->ifindex;
 	hit->netns = entry->netns;
+	hit->len = entry->len;
+	hit->mark = entry->mark;
 	bpf_map_delete_elem(&entries, &key);
 	return true;
 }
@@ -124,7 +142,8 @@ static __always_inline int packet_leave(struct vd_hit *hit, __u64 sp)
  */
 static __always_inline void vd_inherit(struct vd_hit *hit, __u64 child)
 {
-	struct vd_track *track = bpf_map_lookup_elem(&paths, &hit->skb);
+	__u64 parent = hit->skb;
+	struct vd_track *track = bpf_map_lookup_elem(&paths, &parent);
 	struct vd_track copy;
 
 	if (!track || !track->outer || child < 0x1000 || child > -4096UL)
@@ -132,7 +151,7 @@ static __always_inline void vd_inherit(struct vd_hit *hit, __u64 child)
 	copy = *track;
 	if (bpf_map_update_elem(&paths, &child, &copy, BPF_ANY))
 		vd_count_loss(VD_LOSS_PATHS_FORGOTTEN);
-	hit->aux = hit->skb;
+	hit->aux = parent;
 	hit->skb = child;
 	hit->ret = 0;
 	hit->flags = VD_FLAG_CLONED;
@@ -142,16 +161,12 @@ static __always_inline void vd_inherit(struct vd_hit *hit, __u64 child)
 
 static __always_inline int clone_hit(struct vd_hit *hit)
 {
-	const struct vd_config *config_now = vd_config_now();
 	__u64 child = hit->ret;
 
 	hit->ret = 0;
 	hit->flags = 0;
-	if (!config_now || !hit->skb || !vd_follow(config_now, hit))
-		return 0;
-	if (hit->changed)
-		vd_emit_packet(hit);
-	vd_inherit(hit, child);
+	if (vd_follow_and_tell(hit, false))
+		vd_inherit(hit, child);
 	return 0;
 }
 

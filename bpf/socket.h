@@ -39,6 +39,7 @@ static __always_inline int vd_socket_event(struct vd_hit *hit)
 	struct vd_socket *record;
 	struct vd_track *track;
 	bool full, listening;
+	__u64 skb = hit->skb;
 
 	if (!config_now || !vd_socket_headers(sk, &headers))
 		return 0;
@@ -50,8 +51,8 @@ static __always_inline int vd_socket_event(struct vd_hit *hit)
 		hit->mark = BPF_CORE_READ(sk, sk_mark);
 	if (!vd_socket_wanted(config_now, hit, &headers, listening))
 		return 0;
-	hit->aux = hit->skb;
-	track = hit->skb ? bpf_map_lookup_elem(&paths, &hit->skb) : NULL;
+	hit->aux = skb;
+	track = skb ? bpf_map_lookup_elem(&paths, &skb) : NULL;
 	if (track)
 		hit->path = track->path;
 	hit->skb = (__u64)sk;

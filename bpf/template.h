@@ -39,6 +39,8 @@ enum vd_option {
 	VD_OPT_CHAIN = 1 << 8,    /* OBJECT is a struct nft_chain, THIRD a struct nft_pktinfo */
 	VD_OPT_HOOK_SLOW = 1 << 9, /* the return value is that of nf_hook_slow */
 	VD_OPT_SWITCH = 1 << 10,  /* sched_switch rather than a wakeup */
+	VD_OPT_RECALL = 1 << 12,  /* the packet may have ended on this CPU just before */
+	VD_OPT_DEVICE = 1 << 13,  /* OBJECT is the struct net_device, C the length: the skb's own may be another's by now */
 	VD_OPT_INT_RETURN = 1 << 11, /* RET is an int: the upper half of the register means nothing */
 };
 

@@ -14,6 +14,9 @@
 #include "hit.h"
 
 #define VD_MAX_PATHS 32768
+#define VD_MAX_KNOWN 8192
+/* ns after which the same identity is taken for a coincidence (16-bit counters come round). */
+#define VD_KNOWN_FOR 1000000000ULL
 
 struct vd_track {
 	__u64 path;
@@ -24,9 +27,19 @@ struct vd_track {
 	__u32 first_ifindex;
 	__u32 netns; /* where it was last seen */
 	__u8 first_ttl;
-	__u8 strong;
+	__u8 strength;
 	__u16 pad;
 	__u32 pad2;
+};
+
+/*
+ * Packets by what identifies them: a copy that no probe saw being made (for a raw socket, for another bridge port) is
+ * known again by it.
+ */
+struct vd_known {
+	__u64 path;
+	__u64 skb;
+	__u64 ts;
 };
 
 /* The last packet whose life ended on this CPU: an exit probe of the function that freed it comes just after. */
@@ -43,6 +56,13 @@ struct {
 } paths SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, VD_MAX_KNOWN);
+	__type(key, __u64);
+	__type(value, struct vd_known);
+} known SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
@@ -56,17 +76,58 @@ struct {
 	__type(value, struct vd_freed);
 } last_freed SEC(".maps");
 
-/* A packet's headers, one layer at a time (the stack has no room for both), and what was learnt of each. */
+/*
+ * Work space of one hit: a packet's headers, one layer at a time, and what was learnt of each. It is in a map rather
+ * than on the stack, which is too small, and because the verifier does not keep track of what a map holds: on the stack
+ * every combination of headers that are there or not is another state to it, and a probe takes a second to load.
+ */
 struct vd_view {
 	struct vd_walk walk;
 	struct vd_headers headers;
 	__u32 outer_identity;
 	__u32 inner_identity;
 	__u32 addresses; /* vd_address_signature of the outer header */
-	__u32 strong;
+	__u32 strength;
 	__u32 ttl;
 	__u32 wanted;
+	__u32 busy;
+	__u32 pad;
 };
+
+/* One for each context that can interrupt another on a CPU: task, soft and hard interrupt, NMI. */
+#define VD_VIEWS 4
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, VD_VIEWS);
+	__type(key, __u32);
+	__type(value, struct vd_view);
+} views SEC(".maps");
+
+/*
+ * Takes a work space that no interrupted program of this CPU uses. An interrupt between the look and the claim gives it
+ * back before we go on, so no atomic operation is needed (kernels before 5.12 have none that returns the old value).
+ */
+static __always_inline struct vd_view *vd_claim_view(void)
+{
+#pragma unroll
+	for (__u32 i = 0; i < VD_VIEWS; i++) {
+		__u32 slot = i;
+		struct vd_view *view = bpf_map_lookup_elem(&views, &slot);
+
+		if (view && !view->busy) {
+			view->busy = 1;
+			return view;
+		}
+	}
+	vd_count_loss(VD_LOSS_RING_FULL);
+	return NULL;
+}
+
+static __always_inline void vd_release_view(struct vd_view *view)
+{
+	view->busy = 0;
+}
 
 /*
  * A number that no other path has: the CPU in the upper bits, a count of its own below. An interrupt between the two
@@ -94,6 +155,7 @@ static __always_inline bool vd_socket_headers(const struct sock *sk, struct vd_h
 {
 	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
 	__u16 proto = IPPROTO_TCP;
+	__u16 port = bpf_htons(BPF_CORE_READ(sk, __sk_common.skc_num));
 
 	__builtin_memset(out, 0, sizeof(*out));
 	if (family == AF_INET) {
@@ -112,10 +174,14 @@ static __always_inline bool vd_socket_headers(const struct sock *sk, struct vd_h
 	} else {
 		return false;
 	}
-	if (vd_is_full_socket(sk))
+	if (vd_is_full_socket(sk)) {
+		const struct inet_sock *inet = (const struct inet_sock *)sk;
+
 		proto = BPF_CORE_READ_BITFIELD_PROBED(sk, sk_protocol);
+		port = BPF_CORE_READ(inet, inet_sport); /* a socket that closes has lost skc_num already */
+	}
 	out->proto = proto;
-	out->sport = bpf_htons(BPF_CORE_READ(sk, __sk_common.skc_num));
+	out->sport = port;
 	out->dport = BPF_CORE_READ(sk, __sk_common.skc_dport);
 	return true;
 }
@@ -146,6 +212,13 @@ static __always_inline void vd_find_place(struct vd_hit *hit)
 	struct sock *sk;
 
 	hit->mark = BPF_CORE_READ(skb, mark);
+	if (hit->options & VD_OPT_DEVICE) {
+		hit->len = hit->c;
+		hit->c = 0;
+		vd_find_device(hit, (struct net_device *)hit->object);
+		return;
+	}
+	hit->len = BPF_CORE_READ(skb, len);
 	vd_find_device(hit, BPF_CORE_READ(skb, dev));
 	if (hit->netns)
 		return;
@@ -159,10 +232,9 @@ static __always_inline void vd_read_outer(const struct vd_hit *hit, struct vd_vi
 	vd_read_skb((const struct sk_buff *)hit->skb, &view->walk, &view->headers);
 	view->outer_identity = view->walk.found.identity;
 	view->inner_identity = 0;
-	view->strong = view->walk.found.strong;
+	view->strength = view->walk.found.strength;
 	view->ttl = view->headers.ttl;
 	view->addresses = vd_address_signature(&view->headers);
-	vd_blur(view, sizeof(*view));
 }
 
 /* Steps into the header inside the one just read; from then on view->headers is that one. */
@@ -197,11 +269,13 @@ static __always_inline void vd_judge(const struct vd_config *config_now, const s
 	bool by_headers = config_now->want & VD_WANT_HEADERS;
 	bool has_inner;
 
-	vd_blur(&view->headers, sizeof(view->headers));
 	view->wanted = !by_headers || vd_headers_match(config_now, &view->headers, 0);
 	has_inner = vd_read_inner(view);
 	if (!view->wanted && has_inner)
 		view->wanted = vd_headers_match(config_now, &view->headers, 0);
+	/* Messages of netlink and local sockets are skbs too. */
+	if (!view->outer_identity && !view->headers.version && !hit->ifindex)
+		view->wanted = 0;
 	if (view->wanted)
 		view->wanted = vd_place_matches(config_now, hit->netns, hit->ifindex, hit->mark);
 }
@@ -211,12 +285,45 @@ static __always_inline void vd_note(struct vd_track *track, const struct vd_hit 
 	track->outer = view->outer_identity;
 	track->inner = view->inner_identity;
 	track->addresses = view->addresses;
-	track->strong = view->strong != 0;
+	track->strength = view->strength;
 	track->netns = hit->netns;
+}
+
+static __always_inline __u64 vd_known_key(const struct vd_view *view)
+{
+	return (__u64)view->outer_identity << 32 | view->addresses;
+}
+
+static __always_inline void vd_make_known(const struct vd_hit *hit, const struct vd_view *view)
+{
+	__u64 key = vd_known_key(view);
+	struct vd_known value = { hit->path, hit->skb, bpf_ktime_get_ns() };
+
+	if (view->strength == VD_UNIQUE)
+		bpf_map_update_elem(&known, &key, &value, BPF_ANY);
+}
+
+/* Gives a newly seen skb its path: that of the packet it is a copy of, else a new one. */
+static __always_inline void vd_give_path(struct vd_hit *hit, const struct vd_view *view)
+{
+	__u64 key = vd_known_key(view);
+	struct vd_known *same = view->strength == VD_UNIQUE ? bpf_map_lookup_elem(&known, &key) : NULL;
+
+	if (same && bpf_ktime_get_ns() - same->ts < VD_KNOWN_FOR) {
+		hit->path = same->path;
+		hit->flags |= VD_FLAG_CLONED;
+		if (!(hit->options & VD_OPT_FREE))
+			hit->aux = same->skb;
+		return;
+	}
+	hit->path = vd_new_path();
+	hit->flags |= VD_FLAG_BORN;
+	vd_make_known(hit, view);
 }
 
 static __always_inline void vd_start_track(const struct vd_hit *hit, const struct vd_view *view)
 {
+	__u64 skb = hit->skb;
 	struct vd_track track = {};
 
 	vd_note(&track, hit, view);
@@ -224,7 +331,7 @@ static __always_inline void vd_start_track(const struct vd_hit *hit, const struc
 	track.first_probe = hit->probe;
 	track.first_ifindex = hit->ifindex;
 	track.first_ttl = view->ttl;
-	if (bpf_map_update_elem(&paths, &hit->skb, &track, BPF_ANY))
+	if (bpf_map_update_elem(&paths, &skb, &track, BPF_ANY))
 		vd_count_loss(VD_LOSS_PATHS_FORGOTTEN);
 }
 
@@ -237,7 +344,7 @@ static __always_inline bool vd_reads_as_before(const struct vd_hit *hit, const s
 	if (view->outer_identity != track->outer || view->addresses != track->addresses)
 		return false;
 	/* Back where it began, and not by a loop: another packet that reads the same. */
-	return track->strong || hit->probe != track->first_probe || hit->ifindex != track->first_ifindex ||
+	return track->strength != VD_WEAK || hit->probe != track->first_probe || hit->ifindex != track->first_ifindex ||
 	       view->ttl < track->first_ttl;
 }
 
@@ -262,6 +369,7 @@ static __always_inline bool vd_is_same_packet(struct vd_hit *hit, const struct v
 
 static __always_inline void vd_end(struct vd_hit *hit, const struct vd_track *track)
 {
+	__u64 skb = hit->skb;
 	__u32 zero = 0;
 	struct vd_freed *freed = bpf_map_lookup_elem(&last_freed, &zero);
 
@@ -269,7 +377,7 @@ static __always_inline void vd_end(struct vd_hit *hit, const struct vd_track *tr
 		freed->skb = hit->skb;
 		freed->track = *track;
 	}
-	bpf_map_delete_elem(&paths, &hit->skb);
+	bpf_map_delete_elem(&paths, &skb);
 }
 
 /* A packet that ended on this CPU just now, for the exit probe of the function that ended it. */
@@ -299,13 +407,17 @@ static __always_inline void vd_forget_freed(const struct vd_hit *hit)
  * Finds out which packet hit->skb is, and whether it is wanted. On true hit->path is set; hit->changed says that user
  * space does not know the headers yet.
  */
-static __always_inline bool vd_follow(const struct vd_config *config_now, struct vd_hit *hit)
+static __always_inline bool vd_follow(const struct vd_config *config_now, struct vd_hit *hit, struct vd_view *view)
 {
-	struct vd_track *track = bpf_map_lookup_elem(&paths, &hit->skb);
-	struct vd_view view;
+	__u64 skb = hit->skb;
+	struct vd_track *track = bpf_map_lookup_elem(&paths, &skb);
 
 	if (!track && hit->options & VD_OPT_FREE)
 		vd_forget_freed(hit);
+	if (!track && hit->options & VD_OPT_RECALL) {
+		vd_find_place(hit);
+		return vd_recall_freed(hit);
+	}
 	if (!track && hit->options & VD_OPT_NO_BEGIN)
 		return false;
 	vd_find_place(hit);
@@ -316,34 +428,35 @@ static __always_inline bool vd_follow(const struct vd_config *config_now, struct
 			vd_end(hit, track);
 		return true;
 	}
-	vd_read_outer(hit, &view);
-	if (track && vd_reads_as_before(hit, track, &view)) {
+	vd_read_outer(hit, view);
+	if (track && vd_reads_as_before(hit, track, view)) {
 		hit->path = track->path;
 		hit->netns = hit->netns ?: track->netns;
 		track->netns = hit->netns;
 		return true;
 	}
-	if (!view.outer_identity && !vd_read_from_socket(hit, &view.headers) && vd_is_unread(&view.walk))
+	if (!view->outer_identity && !vd_read_from_socket(hit, &view->headers) && vd_is_unread(&view->walk))
 		vd_count_loss(VD_LOSS_PARSE_FAILURES);
-	vd_judge(config_now, hit, &view);
-	vd_blur(&view, sizeof(view));
+	vd_judge(config_now, hit, view);
 	hit->changed = true;
 	if (track) {
-		if (vd_is_same_packet(hit, track, &view)) {
+		if (vd_is_same_packet(hit, track, view)) {
 			hit->path = track->path;
 			hit->netns = hit->netns ?: track->netns;
-			vd_note(track, hit, &view);
+			vd_note(track, hit, view);
+			vd_make_known(hit, view);
 			return true;
 		}
-		bpf_map_delete_elem(&paths, &hit->skb);
+		bpf_map_delete_elem(&paths, &skb);
 		hit->flags |= VD_FLAG_REUSED;
 	}
-	if (!view.wanted)
+	if (!view->wanted) {
+		vd_forget_freed(hit);
 		return false;
-	hit->path = vd_new_path();
-	hit->flags |= VD_FLAG_BORN;
+	}
+	vd_give_path(hit, view);
 	if (!(hit->options & VD_OPT_FREE)) /* else it ends as it begins: nothing to remember */
-		vd_start_track(hit, &view);
+		vd_start_track(hit, view);
 	return true;
 }
 

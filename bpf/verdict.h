@@ -87,22 +87,19 @@ static __always_inline void vd_unpack(struct vd_hit *hit)
 /* At the function's exit. Only nf_hook_slow frees what it drops; the others leave that to their caller. */
 static __always_inline int verdict_hit(struct vd_hit *hit)
 {
-	const struct vd_config *config_now = vd_config_now();
 	__s64 ret = hit->ret;
 
 	vd_unpack(hit);
-	if (!config_now || !hit->skb)
-		return 0;
 	hit->ret = 0;
 	hit->flags = 0;
 	if (hit->options & VD_OPT_HOOK_SLOW && (__s32)ret != 1) {
-		if ((__s32)ret == 0 || !vd_recall_freed(hit))
+		/* Dropped: kfree_skb has just ended it. Stolen or queued: it may be anywhere. */
+		if ((__s32)ret == 0 || !vd_config_now() || !vd_recall_freed(hit))
 			return 0;
-	} else if (!vd_follow(config_now, hit)) {
+		vd_find_place(hit);
+	} else if (!vd_follow_and_tell(hit, false)) {
 		return 0;
 	}
-	if (hit->changed)
-		vd_emit_packet(hit);
 	vd_emit_verdict(hit, ret);
 	return 0;
 }

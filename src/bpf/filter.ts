@@ -7,11 +7,13 @@ import type { KernelFilter } from './types.js';
 const PROTO_ARP = 0x100;
 const PROTOCOLS: Record<string, number> = { tcp: 6, udp: 17, icmp: 1, icmp6: 58, arp: PROTO_ARP };
 
-export const MAX_FILTER_IFINDEXES = MAP_LAYOUT['vd_config.ifindex'][1] / 4;
+/** Entries of the kernel side's map of wanted devices (bpf/config.h: VD_MAX_DEVICES). */
+export const MAX_FILTER_DEVICES = 16;
 
 /**
  * A filter as the kernel side's struct vd_config (bpf/config.h).
- * @throws VdiagError (status 2) for an address, port or protocol that is none, and for more devices than it takes.
+ * Its devices are in a map of their own: see {@link encodeDevices}.
+ * @throws VdiagError (status 2) for an address, port or protocol that is none.
  */
 export function encodeConfig(filter: KernelFilter, options: { autoWatch?: boolean; stop?: boolean } = {}): Buffer {
   const config = Buffer.alloc(MAP_SIZE.vd_config);
@@ -48,27 +50,27 @@ export function encodeConfig(filter: KernelFilter, options: { autoWatch?: boolea
     config.writeUInt32LE((integer('mark', filter.mark.value, 0, 0xffffffff) & mask) >>> 0, MAP_LAYOUT['vd_config.mark'][0]);
     config.writeUInt32LE(mask, MAP_LAYOUT['vd_config.mark_mask'][0]);
   }
-  if (filter.ifindex !== undefined && filter.ifindex.length > 0) {
-    want |= VD_WANT.IFINDEX;
-    encodeDevices(config, filter.ifindex);
-  }
+  if (filter.ifindex !== undefined && filter.ifindex.length > 0) want |= VD_WANT.IFINDEX;
   config.writeUInt32LE(want, MAP_LAYOUT['vd_config.want'][0]);
   return config;
 }
 
-function encodeDevices(config: Buffer, ifindexes: readonly number[]): void {
-  if (ifindexes.length > MAX_FILTER_IFINDEXES) {
+/** Keys of the map of wanted devices. @throws VdiagError (status 2) for indices that cannot be, or too many. */
+export function encodeDevices(ifindexes: readonly number[]): Buffer[] {
+  if (ifindexes.length > MAX_FILTER_DEVICES) {
     throw new VdiagError(
       {
         message: `the filter names ${ifindexes.length} devices`,
-        expected: `at most ${MAX_FILTER_IFINDEXES}`,
+        expected: `at most ${MAX_FILTER_DEVICES}`,
         hint: 'filter by address or network namespace instead',
       },
       2,
     );
   }
-  ifindexes.forEach((ifindex, i) => {
-    config.writeUInt32LE(integer('ifindex', ifindex, 1, 0x7fffffff), MAP_LAYOUT['vd_config.ifindex'][0] + i * 4);
+  return ifindexes.map((ifindex) => {
+    const key = Buffer.alloc(4);
+    key.writeUInt32LE(integer('ifindex', ifindex, 1, 0x7fffffff));
+    return key;
   });
 }
 

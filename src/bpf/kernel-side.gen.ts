@@ -10,15 +10,14 @@ export const MAP_LAYOUT = {
   'vd_config.mark_mask': [20, 4],
   'vd_config.pid': [24, 4],
   'vd_config.pad': [28, 4],
-  'vd_config.ifindex': [32, 64],
-  'vd_config.src': [96, 36],
-  'vd_config.src.addr': [96, 16],
-  'vd_config.src.mask': [112, 16],
-  'vd_config.src.version': [128, 4],
-  'vd_config.dst': [132, 36],
-  'vd_config.dst.addr': [132, 16],
-  'vd_config.dst.mask': [148, 16],
-  'vd_config.dst.version': [164, 4],
+  'vd_config.src': [32, 36],
+  'vd_config.src.addr': [32, 16],
+  'vd_config.src.mask': [48, 16],
+  'vd_config.src.version': [64, 4],
+  'vd_config.dst': [68, 36],
+  'vd_config.dst.addr': [68, 16],
+  'vd_config.dst.mask': [84, 16],
+  'vd_config.dst.version': [100, 4],
   'vd_prefix.addr': [0, 16],
   'vd_prefix.mask': [16, 16],
   'vd_prefix.version': [32, 4],
@@ -33,13 +32,15 @@ export const MAP_LAYOUT = {
   'vd_entry.device': [40, 8],
   'vd_entry.ifindex': [48, 4],
   'vd_entry.netns': [52, 4],
+  'vd_entry.len': [56, 4],
+  'vd_entry.mark': [60, 4],
 } as const;
 
 export const MAP_SIZE = {
-  vd_config: 168,
+  vd_config: 104,
   vd_prefix: 36,
   vd_watch: 16,
-  vd_entry: 56,
+  vd_entry: 64,
 } as const;
 
 export const VD_WANT = {
@@ -75,6 +76,8 @@ export const VD_OPT = {
   CHAIN: 256,
   HOOK_SLOW: 512,
   SWITCH: 1024,
+  RECALL: 4096,
+  DEVICE: 8192,
   INT_RETURN: 2048,
 } as const;
 

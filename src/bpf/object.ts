@@ -18,6 +18,7 @@ export const MAPS = {
   losses: 'losses',
   watched: 'watched',
   entries: 'entries',
+  devices: 'wanted_devices',
 } as const;
 
 /** The object, loaded: its maps live, the wanted templates relocated for this kernel. */

@@ -33,7 +33,7 @@ const OPTIONS: Partial<Record<ProgramName, number>> = {
   free: VD_OPT.FREE | VD_OPT.NO_BEGIN,
   drop: VD_OPT.FREE | VD_OPT.DROP | VD_OPT.INT_RETURN,
   qdisc: VD_OPT.QDISC,
-  xmit: VD_OPT.INT_RETURN,
+  xmit: VD_OPT.INT_RETURN | VD_OPT.NO_BEGIN | VD_OPT.RECALL | VD_OPT.DEVICE,
   deliver: VD_OPT.DELIVER,
 };
 
@@ -54,7 +54,9 @@ const SLOTS: Record<string, Slot> = {
   code: 'B',
   c: 'C',
   d: 'D',
+  len: 'C',
   packets: 'D',
+  dev: 'OBJECT',
   qdisc: 'OBJECT',
   neigh: 'OBJECT',
   task: 'OBJECT',
@@ -141,8 +143,12 @@ function words(family: string, count: number, constants: TemplateConstants): Pro
   return { template: `${family}_raw_${Math.max(least, count)}`, constants };
 }
 
-/** `priv` of a netfilter function is a table or a chain: its name says which. */
+/** net_dev_xmit(skb, rc, dev, skb_len) (include/trace/events/net.h), the same since 2.6. */
+const XMIT_TRACEPOINT = { dev: 2, len: 3 };
+
+/** What a catalogue need not say. `priv` of a netfilter function is a table or a chain: its name says which. */
 function namedArguments(request: AttachRequest, program: ProgramName): Record<string, number> {
+  if (program === 'xmit' && request.backend === 'raw-tracepoint') return { ...XMIT_TRACEPOINT, ...request.args };
   const { priv, ...args } = request.args;
   if (program !== 'verdict' || priv === undefined) return request.args;
   if (request.target.startsWith('nft_')) return { ...args, chain: priv };

@@ -10,7 +10,7 @@ import {
 } from './attach.js';
 import { KernelBtf } from './btf.js';
 import { readCounters, readHits } from './counters.js';
-import { encodeConfig } from './filter.js';
+import { encodeConfig, encodeDevices } from './filter.js';
 import { MAP_SIZE } from './kernel-side.gen.js';
 import { Libbpf } from './libbpf.js';
 import { type LoadedObject, loadObject } from './object.js';
@@ -42,6 +42,7 @@ interface Planned {
  */
 export function openTrace(options: TraceOptions): TraceSession {
   const config = encodeConfig(options.filter, { autoWatch: options.autoWatch ?? false });
+  const devices = encodeDevices(options.filter.ifindex ?? []);
   const failed: FailedProbe[] = [];
   const planned = planAll(options.requests, failed);
   const templates = new Set([DEFAULT_TEMPLATE]);
@@ -52,6 +53,7 @@ export function openTrace(options: TraceOptions): TraceSession {
   const object = loadObject(templates, options.ringBytes, options.objectFile);
   const session = new Session(object, options, failed);
   try {
+    for (const device of devices) Libbpf.get().update(object.mapFd('devices'), device, Buffer.alloc(4));
     session.configure(config);
     session.watch(options.watchTids ?? []);
     session.attachAll(planned, options.onProgress ?? (() => undefined));

@@ -22,7 +22,10 @@ export const PROGRAM_ARGS = {
   verdict: ['skb?', 'state?', 'table?', 'ebtable?', 'pkt?', 'chain?', 'priv?'],
   /** qdisc_enqueue, qdisc_dequeue. a: handle, b: parent, c: packets in the queue, d: `packets`. */
   qdisc: ['skb', 'qdisc', 'packets?'],
-  /** net_dev_xmit: `rc` is recorded as `ret`. */
+  /**
+   * The tracepoint net_dev_xmit: `rc` is recorded as `ret`; device and length come from its other arguments. The driver
+   * may have freed the skb by then, so only packets that another probe has seen are recorded.
+   */
   xmit: ['skb', 'rc'],
   /** A socket's event. a: `old`, b: `new`, aux: `skb`; without a socket but with an skb, that packet's event. */
   socket: ['sk?', 'skb?', 'old?', 'new?', 'rc?'],
