@@ -24,8 +24,9 @@ export function observedLines(subject: Subject): EvidenceLine[] {
     );
   }
   if (finding) {
-    const where = finding.flows[0] ? `   mostly ${finding.flows[0].flow}` : '';
-    const whereZh = finding.flows[0] ? `   主要是 ${finding.flows[0].flow}` : '';
+    const [most, ...others] = finding.flows;
+    const where = others.length > 0 ? `   mostly ${most.flow}` : '';
+    const whereZh = others.length > 0 ? `   主要是 ${most.flow}` : '';
     lines.push(
       observed(
         `${count(finding.count)} × ${finding.message}${where}`,
