@@ -97,8 +97,7 @@ export function tupleHash(packet: PacketHeaders, reply: boolean): number {
   const words = packet.addressBytes >>> 2;
   let ports = 0;
   if (packet.hasPorts && !packet.laterFragment) {
-    const [sport, dport] = reply ? [packet.second16, packet.first16] : [packet.first16, packet.second16];
-    ports = (sport << 16) | dport;
+    ports = reply ? (packet.second16 << 16) | packet.first16 : (packet.first16 << 16) | packet.second16;
   } else if (packet.isIcmp && isEcho(packet)) ports = packet.first16;
   const a = hashWords(u32, from, words);
   const b = hashWords(u32, to, words);

@@ -35,7 +35,8 @@ const BY_NAME: readonly [RegExp, string][] = [
 export class HostDevices {
   private readonly byIndex = new Map<string, HostDevice>();
   private readonly byName = new Map<string, HostDevice>();
-  private readonly kinds: (string | undefined)[] = [];
+  /** By the number of a device; false: looked for and not there. */
+  private readonly found: (HostDevice | false | undefined)[] = [];
 
   constructor(devices: readonly HostDevice[]) {
     for (const device of devices) {
@@ -46,16 +47,19 @@ export class HostDevices {
   }
 
   find(device: Device): HostDevice | undefined {
-    const known = this.byIndex.get(`${device.netns}/${device.ifindex}`);
-    return known?.name === device.name ? known : this.byName.get(device.name);
+    if (device.id === 0) return undefined;
+    const found = this.found[device.id];
+    if (found !== undefined) return found || undefined;
+    const indexed = this.byIndex.get(`${device.netns}/${device.ifindex}`);
+    const known = indexed?.name === device.name ? indexed : this.byName.get(device.name);
+    while (this.found.length <= device.id) this.found.push(undefined);
+    this.found[device.id] = known ?? false;
+    return known;
   }
 
   /** Kind of a device, by the host's list, else by the habit of its name; undefined when neither tells. */
   kind(device: Device): string | undefined {
     if (device.id === 0) return undefined;
-    if (!(device.id in this.kinds)) {
-      this.kinds[device.id] = this.find(device)?.kind ?? BY_NAME.find(([name]) => name.test(device.name))?.[1];
-    }
-    return this.kinds[device.id];
+    return this.find(device)?.kind ?? BY_NAME.find(([name]) => name.test(device.name))?.[1];
   }
 }

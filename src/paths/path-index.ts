@@ -1,13 +1,12 @@
 import type { PathState } from './path-state.js';
 
 /**
- * From the kernel side's number of a packet (64 bits, as two halves) to its path. Several numbers may lead to one path
- * (clones). An entry whose path has ended and been used again is as good as absent, and swept out when the table fills.
+ * From the kernel side's number of a packet to its path. Several numbers may lead to one path (clones). An entry whose
+ * path has ended and been used again is as good as absent, and swept out when the table fills.
  */
 export class PathIndex {
   private capacity: number;
-  private low: Uint32Array;
-  private high: Uint32Array;
+  private keys: Float64Array;
   private serials: Float64Array;
   private paths: (PathState | undefined)[];
   private used = 0;
@@ -15,53 +14,54 @@ export class PathIndex {
   constructor(expected: number) {
     this.capacity = 1024;
     while (this.capacity < expected * 2) this.capacity *= 2;
-    this.low = new Uint32Array(this.capacity);
-    this.high = new Uint32Array(this.capacity);
+    this.keys = new Float64Array(this.capacity);
     this.serials = new Float64Array(this.capacity);
-    this.paths = new Array<PathState | undefined>(this.capacity);
+    this.paths = new Array<PathState | undefined>(this.capacity).fill(undefined);
   }
 
-  find(low: number, high: number): PathState | undefined {
+  /** @param key not 0. */
+  find(key: number): PathState | undefined {
+    const { keys } = this;
     const mask = this.capacity - 1;
-    for (let at = hash(low, high) & mask; this.serials[at] !== 0; at = (at + 1) & mask) {
-      if (this.low[at] !== low || this.high[at] !== high) continue;
-      const path = this.paths[at];
-      return path !== undefined && path.serial === this.serials[at] ? path : undefined;
+    let at = hash(key) & mask;
+    while (keys[at] !== key) {
+      if (keys[at] === 0) return undefined;
+      at = (at + 1) & mask;
     }
-    return undefined;
+    const path = this.paths[at];
+    return path !== undefined && path.serial === this.serials[at] ? path : undefined;
   }
 
-  set(low: number, high: number, path: PathState): void {
+  set(key: number, path: PathState): void {
     if (this.used * 4 >= this.capacity * 3) this.sweep();
     const mask = this.capacity - 1;
-    let at = hash(low, high) & mask;
-    while (this.serials[at] !== 0 && (this.low[at] !== low || this.high[at] !== high)) at = (at + 1) & mask;
-    if (this.serials[at] === 0) this.used++;
-    this.low[at] = low;
-    this.high[at] = high;
+    let at = hash(key) & mask;
+    while (this.keys[at] !== 0 && this.keys[at] !== key) at = (at + 1) & mask;
+    if (this.keys[at] === 0) this.used++;
+    this.keys[at] = key;
     this.serials[at] = path.serial;
     this.paths[at] = path;
   }
 
   /** Drops the entries of ended paths; grows only when the living alone (with many clones) fill the table. */
   private sweep(): void {
-    const { low, high, serials, paths } = this;
+    const { keys, serials, paths } = this;
     const living: number[] = [];
-    for (let at = 0; at < serials.length; at++) {
-      if (serials[at] !== 0 && paths[at]?.serial === serials[at]) living.push(at);
+    for (let at = 0; at < keys.length; at++) {
+      if (keys[at] !== 0 && paths[at]?.serial === serials[at]) living.push(at);
     }
     if (living.length * 2 > this.capacity) this.capacity *= 2;
-    this.low = new Uint32Array(this.capacity);
-    this.high = new Uint32Array(this.capacity);
+    this.keys = new Float64Array(this.capacity);
     this.serials = new Float64Array(this.capacity);
-    this.paths = new Array<PathState | undefined>(this.capacity);
+    this.paths = new Array<PathState | undefined>(this.capacity).fill(undefined);
     this.used = 0;
-    for (const at of living) this.set(low[at], high[at], paths[at]!);
+    for (const at of living) this.set(keys[at], paths[at]!);
   }
 }
 
-function hash(low: number, high: number): number {
-  const mixed = Math.imul(low ^ Math.imul(high, 0x85ebca6b), 0x9e3779b1);
+/** The kernel side counts in the low bits and has the CPU above bit 40. */
+function hash(key: number): number {
+  const mixed = Math.imul(key ^ Math.imul(key / 4294967296, 0x85ebca6b), 0x9e3779b1);
   return mixed ^ (mixed >>> 15);
 }
 

@@ -38,9 +38,12 @@ export class PathState {
   /** What waits for its reply, and what it is the reply to. */
   request: Request | undefined;
   answers: Request | undefined;
-  /** Segments measured on it: cell, ns, cell, ns … by index in two arrays. */
+  /** Segments measured on it: the cells' indices and ns, the first `measured` of these arrays. */
   readonly cells: number[] = [];
   readonly times: number[] = [];
+  measured = 0;
+  /** When it was last moved in its list. */
+  touchedTs = 0;
   /** Neighbours in the tracker's list (by time of the last event, or of the end). */
   older: PathState | undefined;
   newer: PathState | undefined;
@@ -52,7 +55,7 @@ export class PathState {
 
   begin(serial: number, ts: number, device: Device, probe: number): void {
     this.serial = serial;
-    this.firstTs = this.lastTs = this.progressTs = ts;
+    this.firstTs = this.lastTs = this.progressTs = this.touchedTs = ts;
     this.events = 0;
     this.firstDevice = device;
     this.lastDevice = device;
@@ -66,11 +69,18 @@ export class PathState {
     this.reverse = false;
   }
 
+  /** Notes a segment measured on it. */
+  measure(cell: number, ns: number): void {
+    this.cells[this.measured] = cell;
+    this.times[this.measured] = ns;
+    this.measured++;
+  }
+
   /** Lets go of everything; what still points here sees another serial. */
   clear(): void {
     this.serial = 0;
     this.pair = this.flow = this.request = this.answers = undefined;
-    this.cells.length = this.times.length = 0;
+    this.measured = 0;
     this.firstDevice = this.lastDevice = this.none;
   }
 }

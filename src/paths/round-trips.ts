@@ -31,8 +31,8 @@ export class RoundTrips {
     const { path } = request;
     if (path.serial !== request.serial) return;
     request.deliveredTs = path.progressTs;
-    request.cells = path.cells.slice();
-    request.times = path.times.slice();
+    request.cells = path.cells.slice(0, path.measured);
+    request.times = path.times.slice(0, path.measured);
     path.request = undefined;
   }
 
@@ -48,7 +48,7 @@ export class RoundTrips {
     this.count++;
     const begun = request.reverse ? 1 : 0;
     for (let i = 0; i < request.cells.length; i++) cells[request.cells[i]].inTrips[begun] += request.times[i];
-    for (let i = 0; i < reply.cells.length; i++) cells[reply.cells[i]].inTrips[begun] += reply.times[i];
+    for (let i = 0; i < reply.measured; i++) cells[reply.cells[i]].inTrips[begun] += reply.times[i];
   }
 
   private icmp(path: PathState, flow: Flow, packet: PacketHeaders): void {

@@ -32,25 +32,23 @@ export class SampleSet {
   /** Looks at a path that has ended, or is `stuck` when the run ends; its records are copied only if it is kept. */
   offer(path: PathState, end: PathView['end'], stuck: boolean, pool: HopPool): void {
     const took = path.progressTs - path.firstTs;
-    const keep = (): Sample => ({
-      ...{ serial: path.serial, end, took, duration: Math.max(0, path.lastTs - path.firstTs) },
-      records: pool.copy(path.newest),
-    });
     if (end === 'dropped' || end === 'lost' || stuck) {
-      if (this.dropped.length < DROPPED) this.dropped.push(keep());
+      if (this.dropped.length < DROPPED) this.dropped.push(sampleOf(path, end, pool));
       return;
     }
     if (end === 'open' && took === 0) return;
     this.complete++;
     this.mean += (took - this.mean) / this.complete;
     if (this.slowest.length < SLOWEST || took > this.slowest[SLOWEST - 1].took) {
-      this.slowest.push(keep());
+      this.slowest.push(sampleOf(path, end, pool));
       this.slowest.sort((x, y) => y.took - x.took || x.serial - y.serial);
       this.slowest = this.slowest.slice(0, SLOWEST);
     }
     // Looked at ever more rarely: an ordinary path is soon found.
     if ((this.complete & (this.complete - 1)) !== 0 && this.ordinary) return;
-    if (!this.ordinary || Math.abs(took - this.mean) < Math.abs(this.ordinary.took - this.mean)) this.ordinary = keep();
+    if (!this.ordinary || Math.abs(took - this.mean) < Math.abs(this.ordinary.took - this.mean)) {
+      this.ordinary = sampleOf(path, end, pool);
+    }
   }
 
   /** All that were kept, once each, in the order in which they began. */
@@ -58,6 +56,16 @@ export class SampleSet {
     const samples = [...this.slowest, ...this.dropped, ...(this.ordinary ? [this.ordinary] : [])];
     return [...new Map(samples.map((sample) => [sample.serial, sample])).values()].sort((x, y) => x.serial - y.serial);
   }
+}
+
+function sampleOf(path: PathState, end: PathView['end'], pool: HopPool): Sample {
+  return {
+    serial: path.serial,
+    end,
+    took: path.progressTs - path.firstTs,
+    duration: Math.max(0, path.lastTs - path.firstTs),
+    records: pool.copy(path.newest),
+  };
 }
 
 /** Makes a sample's records readable. @param cursor one that nobody else is reading with. */

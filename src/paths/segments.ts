@@ -31,13 +31,35 @@ interface CompiledSpec {
   from: Uint8Array;
   to: Uint8Array;
   relation: 'any' | 'same' | 'other';
-  fromKinds: readonly string[] | undefined;
-  toKinds: readonly string[] | undefined;
+  fromKinds: KindFilter;
+  toKinds: KindFilter;
 }
 
 const MAX_SPECS = 64;
 const MAX_CELLS_OF_PAIR = 256;
 const DEVICE_BITS = 4096;
+
+/** Whether a device is of the kinds that an end asks for: found out once for each device. */
+class KindFilter {
+  /** By number of device; 0: not asked yet, 1: yes, 2: no. */
+  private readonly answers: Uint8Array;
+
+  constructor(
+    private readonly kinds: readonly string[] | undefined,
+    private readonly cursor: EventCursor,
+    private readonly devices: HostDevices,
+  ) {
+    this.answers = new Uint8Array(DEVICE_BITS).fill(kinds ? 0 : 1);
+  }
+
+  has(device: number): boolean {
+    if (this.answers[device] === 0) {
+      const kind = this.devices.kind(this.cursor.devices.all[device]);
+      this.answers[device] = kind !== undefined && this.kinds?.includes(kind) ? 1 : 2;
+    }
+    return this.answers[device] === 1;
+  }
+}
 
 /**
  * Measures the scenario's segments on each path: from an event to the next later one that fits. On every event only
@@ -52,14 +74,14 @@ export class SegmentMeter {
     private readonly segments: readonly SegmentSpec[],
     private readonly cursor: EventCursor,
     private readonly pool: HopPool,
-    private readonly devices: HostDevices,
+    devices: HostDevices,
   ) {
     const compile = (spec: SegmentSpec): CompiledSpec => ({
       from: this.probesOf(spec.from),
       to: this.probesOf(spec.to),
       relation: spec.to.device ?? spec.from.device ?? 'any',
-      fromKinds: spec.from.deviceKind,
-      toKinds: spec.to.deviceKind,
+      fromKinds: new KindFilter(spec.from.deviceKind, cursor, devices),
+      toKinds: new KindFilter(spec.to.deviceKind, cursor, devices),
     });
     this.specs = segments
       .slice(0, MAX_SPECS)
@@ -86,8 +108,7 @@ export class SegmentMeter {
       if (!cell) continue;
       const ns = Math.max(0, this.pool.ts[hop] - this.pool.ts[start]);
       cell.latency.record(ns);
-      path.cells.push(cell.index);
-      path.times.push(ns);
+      path.measure(cell.index, ns);
       if (cell.votes === 0) [cell.pid, cell.tid] = [pid, tid];
       cell.votes += cell.tid === tid ? 1 : -1;
     }
@@ -104,7 +125,7 @@ export class SegmentMeter {
       for (let hop = path.newest; hop >= 0; hop = this.pool.before[hop]) {
         const probe = this.pool.probe[hop];
         if (spec.to[probe] === 1 && this.startOf(spec, hop) >= 0) return;
-        if (spec.from[probe] === 0 || !this.isKind(hop, spec.fromKinds)) continue;
+        if (spec.from[probe] === 0 || !spec.fromKinds.has(this.pool.device[hop])) continue;
         const cell = this.cellThatLost(pair, number, path.reverse, this.pool.device[hop], spec);
         if (cell) {
           cell.lost++;
@@ -118,14 +139,14 @@ export class SegmentMeter {
   /** Where the segment began that this event ends, or -1. */
   private startOf(spec: CompiledSpec, end: number): number {
     const { pool } = this;
-    if (!this.isKind(end, spec.toKinds)) return -1;
     const device = pool.device[end];
+    if (!spec.toKinds.has(device)) return -1;
     for (let hop = pool.before[end]; hop >= 0; hop = pool.before[hop]) {
       const probe = pool.probe[hop];
       const there = pool.device[hop];
-      if (spec.from[probe] === 1 && this.related(spec, there, device) && this.isKind(hop, spec.fromKinds)) return hop;
+      if (spec.from[probe] === 1 && this.related(spec, there, device) && spec.fromKinds.has(there)) return hop;
       // The same skb has ended such a segment before: what lies further back is used up.
-      if (spec.to[probe] !== 1 || pool.skb[hop] !== pool.skb[end] || !this.isKind(hop, spec.toKinds)) continue;
+      if (spec.to[probe] !== 1 || pool.skb[hop] !== pool.skb[end] || !spec.toKinds.has(there)) continue;
       if (spec.relation !== 'same' || there === device) return -1;
     }
     return -1;
@@ -136,12 +157,6 @@ export class SegmentMeter {
     if (spec.relation === 'other') return from !== to;
     // A packet that a socket's reader takes has no device any more.
     return from === to || to === 0;
-  }
-
-  private isKind(hop: number, kinds: readonly string[] | undefined): boolean {
-    if (!kinds) return true;
-    const kind = this.devices.kind(this.cursor.devices.all[this.pool.device[hop]]);
-    return kind !== undefined && kinds.includes(kind);
   }
 
   private cell(pair: Pair, spec: number, reverse: boolean, from: number, to: number): SegmentCell | undefined {

@@ -61,6 +61,8 @@ const ROLE = {
 const BESIDE = Uint8Array.from(ROLES, (role) =>
   ['free', 'drop', 'clone', 'other', 'socket-state', 'neighbour', 'sched'].includes(role) ? 1 : 0,
 );
+/** Ages are kept to this (ns): a packet's events come in bursts, and need not each be told. */
+const GRAIN_NS = 1e6;
 /** Left alone for so long (ns) when the run ends, a packet is not just under way: it is stuck. */
 const STUCK_NS = 100e6;
 
@@ -90,6 +92,7 @@ export class PathTracker {
   private firstTs = 0;
   private lastTs = 0;
   private now = 0;
+  private expiredTs = 0;
 
   /**
    * @param cursor the one that {@link next} will be called with.
@@ -123,19 +126,18 @@ export class PathTracker {
       this.sched.event(cursor);
       return;
     }
-    const low = cursor.pathLow;
-    const high = cursor.pathHigh;
-    if ((low | high) === 0 || cursor.kind === KIND.socket) return;
+    const key = cursor.path;
+    if (key === 0 || cursor.kind === KIND.socket) return;
     const { flags, role } = cursor;
     const device = cursor.device;
-    let path = this.index.find(low, high);
+    let path = this.index.find(key);
     const known = path !== undefined;
     if (!path) {
       // The end of a transmission may come after the packet's own end; alone it tells nothing.
       if (role === ROLE.transmitted && (flags & FLAG.born) === 0) return;
       path = this.stitched(cursor, role);
       if (!path) path = this.begin(cursor, ts);
-      this.index.set(low, high, path);
+      this.index.set(key, path);
       this.carriers.carry(cursor.skb, path);
     } else if ((flags & FLAG.cloned) !== 0) this.addSkb(path, cursor);
     const { facts } = cursor;
@@ -152,10 +154,13 @@ export class PathTracker {
     path.lastProbe = cursor.probe;
     if (device.id !== 0) path.lastDevice = device;
     if (ts > path.lastTs) path.lastTs = ts;
-    if (path.ended) this.ended.touch(path);
-    else this.open.touch(path);
+    if (ts - path.touchedTs > GRAIN_NS) {
+      path.touchedTs = ts;
+      if (path.ended) this.ended.touch(path);
+      else this.open.touch(path);
+    }
     if ((flags & (FLAG.freed | FLAG.dropped)) !== 0) this.endOfSkb(path, cursor.skb, (flags & FLAG.dropped) !== 0);
-    this.expire();
+    if (this.now - this.expiredTs > GRAIN_NS) this.expire();
   }
 
   /** The parts of the analysis that paths give. Call once, after the last event. */
@@ -339,6 +344,7 @@ export class PathTracker {
   }
 
   private expire(): void {
+    this.expiredTs = this.now;
     for (
       let path = this.ended.oldest;
       path && this.now - path.lastTs > this.limits.lingerNs;
