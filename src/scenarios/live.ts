@@ -41,6 +41,8 @@ export interface LiveRequest {
   baseline?: { file: string; report: Report };
   signal?: AbortSignal;
   onProgress?: (progress: RunProgress) => void;
+  /** What the user must know and the report does not say: the recording is not whole. */
+  onWarning?: (text: string) => void;
   /** Namespaces whose counters are read before; absent: those of the host. */
   netnsList?: number[];
   /** Runs beside the trace, which ends with it. */
@@ -118,6 +120,8 @@ export async function answerLive(request: LiveRequest): Promise<Report> {
       const report = await conclude({ meta, end, scenario, analysis, source, library, baseline: request.baseline });
       log.writeTo(undefined);
       recording?.end(end);
+      if (recording?.problem)
+        request.onWarning?.(`the recording ${request.record!.file} is not whole: ${recording.problem}`);
       return report;
     } finally {
       recording?.abandon();

@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander';
 import { EXIT, VdiagError } from '../../base/errors.js';
+import { printable } from '../../base/sanitize.js';
 import type { TraceFilter } from '../../capture/types.js';
 import type { Language } from '../../knowledge/types.js';
 import { PROBE_GROUPS, PROBE_SETS } from '../../probes/catalogue.js';
@@ -126,7 +127,7 @@ async function run(flags: RunFlags, version: string): Promise<number> {
   let report: Report;
   try {
     const library = loadLibrary({ rules: flags.rules });
-    const common = { library, baseline, signal: interrupt.signal, onProgress: progress.show };
+    const common = { library, baseline, signal: interrupt.signal, onProgress: progress.show, onWarning: warn };
     if (flags.replay !== undefined) {
       report = await answerReplay({ ...common, file: flags.replay, scenario: flags.scenario });
     } else {
@@ -171,4 +172,8 @@ function liveRequest(flags: RunFlags) {
     ringBytes: ringSize,
     record: flags.record === undefined ? undefined : { file: flags.record, force: flags.force },
   };
+}
+
+function warn(text: string): void {
+  process.stderr.write(`vdiag: warning: ${printable(text)}\n`);
 }

@@ -1,5 +1,6 @@
 import { printable } from '../../base/sanitize.js';
 import { count, ms } from '../../base/units.js';
+import { overBudget } from '../../diagnosis/budget.js';
 import type { Language } from '../../knowledge/types.js';
 import type { PairStats, PathView } from '../../paths/types.js';
 import type { Report } from '../types.js';
@@ -37,7 +38,7 @@ export function renderText(report: Report, options: TextOptions): string {
     verdict(report, words, colours, zh, options.width),
     ...report.diagnoses.map((diagnosis) => diagnosisBlock(diagnosis, words, colours, zh, options.width)),
     findings(report, words, colours, zh, options.width),
-    ...pairsShown(report).map((pair) => latencyTable(pair, words, colours, zh, options.width)),
+    ...pairsMeasured(report).map((pair) => latencyTable(pair, words, colours, zh, options.width)),
     baseline(report, words, colours),
     sched(report, words, colours),
     paths(report, words, colours),
@@ -56,6 +57,11 @@ function pairsShown(report: Report): PairStats[] {
   const packets = ({ packets: { forward, reverse } }: PairStats): number => forward + reverse;
   const least = SMALL_SHARE * Math.max(...report.pairs.map(packets), 0);
   return report.pairs.filter((pair) => packets(pair) >= least).slice(0, PAIRS_SHOWN);
+}
+
+/** Pairs whose way was measured: with round trips, or with something over its budget. */
+function pairsMeasured(report: Report): PairStats[] {
+  return pairsShown(report).filter((pair) => pair.roundTrips.count > 0 || pair.segments.some(overBudget));
 }
 
 function header(report: Report, words: Words, zh: boolean): string[] {
@@ -131,7 +137,7 @@ function baseline(report: Report, words: Words, colours: Colours): string[] {
 
 function sched(report: Report, words: Words, colours: Colours): string[] {
   const threads = report.sched.filter((thread) => thread.wait.count > 0);
-  if (threads.length === 0) return [];
+  if (threads.length === 0 || pairsMeasured(report).length === 0) return [];
   return [
     colours.bold(words.sched),
     ...threads
