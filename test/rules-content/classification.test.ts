@@ -179,7 +179,8 @@ describe('the shipped rules on records', () => {
       );
     expect(waits(2)).to.deep.equal([]);
     expect(waits(20)).to.deep.equal(['info sched.wait 1']);
-    expect(waits(80)).to.deep.equal(['warn sched.long-wait 1']);
+    expect(waits(80)).to.deep.equal(['info sched.long-wait 1']);
+    expect(waits(1500)).to.deep.equal(['warn sched.starved 1']);
   });
 
   it('tell a window of zero from a reset', () => {
