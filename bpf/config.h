@@ -7,6 +7,7 @@
 #include "wire.h"
 
 #define VD_MAX_DEVICES 16
+#define VD_MAX_NAMESPACES 16
 #define VD_MAX_PROBES 1024
 
 /* `proto` of a filter that wants ARP: beyond the IP protocols. */
@@ -54,11 +55,9 @@ struct vd_config {
 	__u32 want; /* enum vd_want */
 	__u32 proto;
 	__u32 port; /* (be) in the low 16 bits */
-	__u32 netns;
 	__u32 mark;
 	__u32 mark_mask;
 	__u32 pid;
-	__u32 pad;
 	struct vd_prefix src;
 	struct vd_prefix dst;
 	/* Takes no room: puts these types into the object's BTF, for scripts/generate-wire.ts. */
@@ -79,6 +78,14 @@ struct {
 	__type(key, __u32);
 	__type(value, __u32);
 } wanted_devices SEC(".maps");
+
+/* Inode numbers of the filter's network namespaces, when it has any. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, VD_MAX_NAMESPACES);
+	__type(key, __u32);
+	__type(value, __u32);
+} wanted_namespaces SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

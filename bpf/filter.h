@@ -76,7 +76,7 @@ static __noinline int vd_place_matches(const struct vd_config *config_now, __u32
 {
 	__u32 want = config_now->want;
 
-	if (want & VD_WANT_NETNS && config_now->netns != netns)
+	if (want & VD_WANT_NETNS && !bpf_map_lookup_elem(&wanted_namespaces, &netns))
 		return 0;
 	if (want & VD_WANT_MARK && (mark & config_now->mark_mask) != config_now->mark)
 		return 0;

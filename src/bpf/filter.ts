@@ -7,12 +7,12 @@ import type { KernelFilter } from './types.js';
 const PROTO_ARP = 0x100;
 const PROTOCOLS: Record<string, number> = { tcp: 6, udp: 17, icmp: 1, icmp6: 58, arp: PROTO_ARP };
 
-/** Entries of the kernel side's map of wanted devices (bpf/config.h: VD_MAX_DEVICES). */
-export const MAX_FILTER_DEVICES = 16;
+/** Entries of the kernel side's maps of wanted devices and namespaces (bpf/config.h: VD_MAX_DEVICES, VD_MAX_NAMESPACES). */
+export const MAX_FILTER_ENTRIES = 16;
 
 /**
  * A filter as the kernel side's struct vd_config (bpf/config.h).
- * Its devices are in a map of their own: see {@link encodeDevices}.
+ * Its devices and namespaces are in maps of their own: see {@link encodeKeys}.
  * @throws VdiagError (status 2) for an address, port or protocol that is none.
  */
 export function encodeConfig(filter: KernelFilter, options: { autoWatch?: boolean; stop?: boolean } = {}): Buffer {
@@ -36,10 +36,6 @@ export function encodeConfig(filter: KernelFilter, options: { autoWatch?: boolea
     want |= VD_WANT.PROTO;
     config.writeUInt32LE(protocolNumber(filter.proto), MAP_LAYOUT['vd_config.proto'][0]);
   }
-  if (filter.netns !== undefined) {
-    want |= VD_WANT.NETNS;
-    config.writeUInt32LE(integer('netns', filter.netns, 1, 0xffffffff), MAP_LAYOUT['vd_config.netns'][0]);
-  }
   if (filter.pid !== undefined) {
     want |= VD_WANT.PID;
     config.writeUInt32LE(integer('pid', filter.pid, 1, 0x7fffffff), MAP_LAYOUT['vd_config.pid'][0]);
@@ -51,25 +47,30 @@ export function encodeConfig(filter: KernelFilter, options: { autoWatch?: boolea
     config.writeUInt32LE(mask, MAP_LAYOUT['vd_config.mark_mask'][0]);
   }
   if (filter.ifindex !== undefined && filter.ifindex.length > 0) want |= VD_WANT.IFINDEX;
+  if (filter.netns !== undefined && filter.netns.length > 0) want |= VD_WANT.NETNS;
   config.writeUInt32LE(want, MAP_LAYOUT['vd_config.want'][0]);
   return config;
 }
 
-/** Keys of the map of wanted devices. @throws VdiagError (status 2) for indices that cannot be, or too many. */
-export function encodeDevices(ifindexes: readonly number[]): Buffer[] {
-  if (ifindexes.length > MAX_FILTER_DEVICES) {
+/**
+ * Keys of the map of wanted devices (interface indices) or namespaces (inode numbers).
+ * @throws VdiagError (status 2) for numbers that cannot be, or too many
+ */
+export function encodeKeys(what: 'devices' | 'namespaces', numbers: readonly number[]): Buffer[] {
+  if (numbers.length > MAX_FILTER_ENTRIES) {
     throw new VdiagError(
       {
-        message: `the filter names ${ifindexes.length} devices`,
-        expected: `at most ${MAX_FILTER_DEVICES}`,
-        hint: 'filter by address or network namespace instead',
+        message: `the filter names ${numbers.length} ${what}`,
+        expected: `at most ${MAX_FILTER_ENTRIES}`,
+        hint: 'filter by address instead',
       },
       2,
     );
   }
-  return ifindexes.map((ifindex) => {
+  return numbers.map((number) => {
     const key = Buffer.alloc(4);
-    key.writeUInt32LE(integer('ifindex', ifindex, 1, 0x7fffffff));
+    const most = what === 'devices' ? 0x7fffffff : 0xffffffff;
+    key.writeUInt32LE(integer(what === 'devices' ? 'ifindex' : 'netns', number, 1, most));
     return key;
   });
 }

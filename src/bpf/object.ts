@@ -19,6 +19,7 @@ export const MAPS = {
   watched: 'watched',
   entries: 'entries',
   devices: 'wanted_devices',
+  namespaces: 'wanted_namespaces',
 } as const;
 
 /** The object, loaded: its maps live, the wanted templates relocated for this kernel. */

@@ -10,7 +10,7 @@ import {
 } from './attach.js';
 import { KernelBtf } from './btf.js';
 import { readCounters, readHits } from './counters.js';
-import { encodeConfig, encodeDevices } from './filter.js';
+import { encodeConfig, encodeKeys } from './filter.js';
 import { MAP_SIZE } from './kernel-side.gen.js';
 import { Libbpf } from './libbpf.js';
 import { type LoadedObject, loadObject } from './object.js';
@@ -42,7 +42,10 @@ interface Planned {
  */
 export function openTrace(options: TraceOptions): TraceSession {
   const config = encodeConfig(options.filter, { autoWatch: options.autoWatch ?? false });
-  const devices = encodeDevices(options.filter.ifindex ?? []);
+  const wanted = {
+    devices: encodeKeys('devices', options.filter.ifindex ?? []),
+    namespaces: encodeKeys('namespaces', options.filter.netns ?? []),
+  };
   const failed: FailedProbe[] = [];
   const planned = planAll(options.requests, failed);
   const templates = new Set([DEFAULT_TEMPLATE]);
@@ -53,7 +56,9 @@ export function openTrace(options: TraceOptions): TraceSession {
   const object = loadObject(templates, options.ringBytes, options.objectFile);
   const session = new Session(object, options, failed);
   try {
-    for (const device of devices) Libbpf.get().update(object.mapFd('devices'), device, Buffer.alloc(4));
+    for (const map of ['devices', 'namespaces'] as const) {
+      for (const key of wanted[map]) Libbpf.get().update(object.mapFd(map), key, Buffer.alloc(4));
+    }
     session.configure(config);
     session.watch(options.watchTids ?? []);
     session.attachAll(planned, options.onProgress ?? (() => undefined));

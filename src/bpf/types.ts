@@ -67,7 +67,7 @@ export interface KernelFilter {
   dst?: string;
   port?: number;
   proto?: 'tcp' | 'udp' | 'icmp' | 'icmp6' | 'arp' | number;
-  netns?: number;
+  netns?: number[];
   ifindex?: number[];
   mark?: { value: number; mask: number };
   pid?: number;

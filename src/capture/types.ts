@@ -44,8 +44,8 @@ export interface TraceFilter {
   /** Either port. */
   port?: number;
   proto?: 'tcp' | 'udp' | 'icmp' | 'icmp6' | 'arp' | number;
-  /** Inode number of a network namespace. */
-  netns?: number;
+  /** Inode numbers of network namespaces: in any of these (at most 16). */
+  netns?: number[];
   ifindex?: number[];
   mark?: { value: number; mask: number };
   pid?: number;

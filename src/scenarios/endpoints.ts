@@ -2,7 +2,7 @@ import ipaddr from 'ipaddr.js';
 import { VdiagError } from '../base/errors.js';
 import { printable } from '../base/sanitize.js';
 import { didYouMean } from '../base/suggest.js';
-import { MAX_FILTER_DEVICES } from '../bpf/filter.js';
+import { MAX_FILTER_ENTRIES } from '../bpf/filter.js';
 import type { TraceFilter } from '../capture/types.js';
 import { readHolders } from '../evidence/holders.js';
 import { type Link, parseLinks } from '../evidence/parsers/links.js';
@@ -186,7 +186,7 @@ function withNeighbours(ends: readonly HostDevice[], all: readonly HostDevice[])
 /** The kernel side compares with a few devices; beyond, everything is traced and told apart afterwards. */
 function within(devices: readonly HostDevice[]): Endpoints['filter'] {
   const list = indices(devices);
-  return list.length <= MAX_FILTER_DEVICES ? { ifindex: list } : {};
+  return list.length <= MAX_FILTER_ENTRIES ? { ifindex: list } : {};
 }
 
 const indices = (devices: readonly HostDevice[]): number[] => [...new Set(devices.map(({ ifindex }) => ifindex))];

@@ -43,7 +43,7 @@ export interface LiveRequest {
   onProgress?: (progress: RunProgress) => void;
   /** What the user must know and the report does not say: the recording is not whole. */
   onWarning?: (text: string) => void;
-  /** Namespaces whose counters are read before; absent: those of the host. */
+  /** Namespaces to trace, and whose counters are read before; absent: those of the host. */
   netnsList?: number[];
   /** Runs beside the trace, which ends with it. */
   during?: () => Promise<void>;
@@ -78,7 +78,7 @@ export async function answerLive(request: LiveRequest): Promise<Report> {
   const filter: TraceFilter = {
     ...withoutGaps(request.filter),
     ...ends.filter,
-    ...(request.netns !== undefined && { netns: namespaceInode(request.netns) }),
+    ...namespaceFilter(request),
   };
   const { session, plan } = attachProbes(kernel, library.catalogue, selectionOf(request, scenario), {
     filter,
@@ -182,6 +182,11 @@ class EvidenceLog {
     this.#recording = recording;
     for (const entry of this.#kept.splice(0)) recording?.writeJson(EVIDENCE, entry);
   }
+}
+
+function namespaceFilter({ netns, netnsList }: LiveRequest): Pick<TraceFilter, 'netns'> {
+  if (netns !== undefined) return { netns: [namespaceInode(netns)] };
+  return netnsList === undefined ? {} : { netns: netnsList };
 }
 
 function selectionOf({ probes }: LiveRequest, scenario: Scenario): ProbeSelection {
