@@ -1,3 +1,4 @@
+import type { Device } from '../events/interned.js';
 import { type PacketHeaders, PROTO } from '../events/packet-headers.js';
 import { type Pair, hashWords } from './pair.js';
 import type { PathState } from './path-state.js';
@@ -9,6 +10,8 @@ export class Request {
   readonly pair: Pair;
   readonly reverse: boolean;
   readonly firstTs: number;
+  /** Where it was first seen: when the reply is received there, it is back. */
+  readonly firstDevice: Device;
   /** When it had reached its consumer, as far as was seen. */
   deliveredTs: number;
   /** Segments measured on it, as in its path. */
@@ -26,6 +29,7 @@ export class Request {
     this.pair = pair;
     this.reverse = path.reverse;
     this.firstTs = path.firstTs;
+    this.firstDevice = path.firstDevice;
     this.deliveredTs = path.firstTs;
   }
 }
@@ -44,14 +48,29 @@ export class HalfFlow {
 /** A conversation: the packets of one pair of ports (or ICMP identifier) in both directions. */
 export class Flow {
   readonly halves: [HalfFlow, HalfFlow] = [new HalfFlow(), new HalfFlow()];
-  /** Latest GSO packet, for the segments that a device cuts it into. */
-  gso: PathState | undefined;
-  gsoSerial = 0;
-  gsoSeq = 0;
-  gsoLength = 0;
+  /** Latest GSO packets, oldest first, for the segments that a queue or device cuts them into. */
+  private readonly large: { path: PathState; serial: number; seq: number; length: number }[] = [];
 
   constructor(readonly pair: Pair) {}
+
+  /** Remembers a GSO packet by the bytes that it carries. */
+  addLarge(path: PathState, seq: number, length: number): void {
+    if (this.large.length >= MAX_LARGE) this.large.shift();
+    this.large.push({ path, serial: path.serial, seq, length });
+  }
+
+  /** The packet under way that carries a byte, the newest of them (a retransmission, perhaps). */
+  largeWith(seq: number, reverse: boolean): PathState | undefined {
+    for (let i = this.large.length - 1; i >= 0; i--) {
+      const { path, serial, seq: start, length } = this.large[i];
+      if (path.serial === serial && path.reverse === reverse && (seq - start) >>> 0 < length) return path;
+    }
+    return undefined;
+  }
 }
+
+/** GSO packets of one conversation that may be in queues at a time. */
+const MAX_LARGE = 64;
 
 /** What a tuple of addresses and ports belongs to. */
 export interface FlowEntry {

@@ -12,6 +12,7 @@ export class PathState {
   lastTs = 0;
   /** Its last step forward: not its end, nor what happened beside it. */
   progressTs = 0;
+  progressRole = 0;
   events = 0;
   firstDevice: Device;
   lastDevice: Device;
@@ -31,6 +32,10 @@ export class PathState {
   ended = false;
   /** Its end was not seen, but its skb's address carries another packet by now. */
   overwritten = false;
+  /** GSO: bytes of it that have not been seen as segments of their own; 0 when it was not cut up. */
+  uncut = 0;
+  /** It was received where its request began. */
+  home = false;
   pair: Pair | undefined;
   flow: Flow | undefined;
   /** It goes from b to a. */
@@ -66,7 +71,8 @@ export class PathState {
     this.skbs = 1;
     this.ends = 0;
     this.ended = this.overwritten = false;
-    this.reverse = false;
+    this.reverse = this.home = false;
+    this.uncut = 0;
   }
 
   /** Notes a segment measured on it. */

@@ -36,10 +36,13 @@ export class RoundTrips {
     path.request = undefined;
   }
 
-  /** The reply's path has ended (or the run has): the round trip is complete if the reply got where it should. */
+  /**
+   * The reply's path has ended (or the run has): the round trip is complete if the reply got where it should. What a
+   * host's own stack does with it afterwards is no part of the way.
+   */
   complete(reply: PathState, cells: readonly SegmentCell[]): void {
     const request = reply.answers;
-    if (!request || (reply.ends & (END.delivered | END.freed)) === 0) return;
+    if (!request || !(reply.home || (reply.ends & (END.delivered | END.freed)) !== 0)) return;
     const trips = request.pair.trips[request.reverse ? 1 : 0];
     const total = Math.max(0, reply.progressTs - request.firstTs);
     trips.total.record(total);

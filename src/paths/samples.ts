@@ -21,7 +21,7 @@ export interface Sample {
 const SLOWEST = 3;
 const DROPPED = 3;
 
-/** The paths of a pair that are worth showing: the slowest, the first that were dropped, lost or stuck, an ordinary one. */
+/** The paths of a pair that are worth showing: the slowest, the first that were dropped or stuck, an ordinary one. */
 export class SampleSet {
   private slowest: Sample[] = [];
   private readonly dropped: Sample[] = [];
@@ -29,10 +29,10 @@ export class SampleSet {
   private complete = 0;
   private mean = 0;
 
-  /** Looks at a path that has ended, or is `stuck` when the run ends; its records are copied only if it is kept. */
+  /** Looks at a path that has ended, or is `stuck` under way; its records are copied only if it is kept. */
   offer(path: PathState, end: PathView['end'], stuck: boolean, pool: HopPool): void {
     const took = path.progressTs - path.firstTs;
-    if (end === 'dropped' || end === 'lost' || stuck) {
+    if (end === 'dropped' || stuck) {
       if (this.dropped.length < DROPPED) this.dropped.push(sampleOf(path, end, pool));
       return;
     }

@@ -1,6 +1,5 @@
 import { type DecodeContext, EventCursor } from '../events/cursor.js';
 import { FLAG, KIND } from '../events/layout.js';
-import type { PacketHeaders } from '../events/packet-headers.js';
 import { ROLES, roleNumber } from '../events/probe-table.js';
 import { Flow, FlowTable } from './flow.js';
 import { HopPool } from './hop-pool.js';
@@ -61,6 +60,16 @@ const ROLE = {
 const BESIDE = Uint8Array.from(ROLES, (role) =>
   ['free', 'drop', 'clone', 'other', 'socket-state', 'neighbour', 'sched'].includes(role) ? 1 : 0,
 );
+/** Roles after which a packet lies in a queue. */
+const IN_QUEUE = Uint8Array.from(ROLES, (role) =>
+  role === 'queue' || role === 'enqueue' || role === 'dequeue' ? 1 : 0,
+);
+/** Roles in which a segment that was cut from a larger packet is first seen. */
+const AFTER_QUEUE = Uint8Array.from(ROLES, (role) =>
+  ['dequeue', 'transmit', 'transmitted', 'drop', 'free'].includes(role) ? 1 : 0,
+);
+/** Roles after which a packet is in somebody else's hands: there it may end unseen. */
+const ARRIVED = Uint8Array.from(ROLES, (role) => (['receive', 'local-in', 'deliver'].includes(role) ? 1 : 0));
 /** Ages are kept to this (ns): a packet's events come in bursts, and need not each be told. */
 const GRAIN_NS = 1e6;
 /** Left alone for so long (ns) when the run ends, a packet is not just under way: it is stuck. */
@@ -201,8 +210,11 @@ export class PathTracker {
   private stitched(cursor: EventCursor, role: number): PathState | undefined {
     if (cursor.kind !== KIND.packet) return undefined;
     const { packet } = cursor;
-    const path = this.stitcher.find(packet, role, this.now) ?? this.gsoParent(packet, role);
-    if (path) this.addSkb(path, cursor);
+    const copy = this.stitcher.find(packet, role, this.now);
+    const path = copy ?? this.gsoParent(cursor, role);
+    if (!path) return undefined;
+    if (!copy) path.uncut = Math.max(0, path.uncut - packet.payload);
+    this.addSkb(path, cursor);
     return path;
   }
 
@@ -224,13 +236,24 @@ export class PathTracker {
     this.end(path);
   }
 
-  /** A segment that a device cut from a larger packet carries a part of its bytes. */
-  private gsoParent(packet: PacketHeaders, role: number): PathState | undefined {
-    if (role === ROLE.receive || role === ROLE.localOut || !packet.isTcp || packet.payload === 0) return undefined;
-    const flow = this.flows.find(packet)?.flow;
-    const path = flow?.gso;
-    if (!flow || !path || path.serial !== flow.gsoSerial || path.skbs >= this.limits.hopsOfPath) return undefined;
-    return (packet.seq - flow.gsoSeq) >>> 0 < flow.gsoLength ? path : undefined;
+  /**
+   * A segment that was cut from a larger packet carries a part of its bytes, and is first seen where that one was queued:
+   * behind the queue (tbf) or before the driver. The same bytes given to a queue are a retransmission.
+   */
+  private gsoParent(cursor: EventCursor, role: number): PathState | undefined {
+    const { packet } = cursor;
+    if (AFTER_QUEUE[role] === 0 || !packet.isTcp || packet.payload === 0) return undefined;
+    const entry = this.flows.find(packet);
+    const path = entry?.flow.largeWith(packet.seq, entry.reverse);
+    return path && path.skbs < this.limits.hopsOfPath && this.wasQueuedOn(path, cursor.device.id) ? path : undefined;
+  }
+
+  private wasQueuedOn(path: PathState, device: number): boolean {
+    const { pool } = this;
+    for (let hop = path.newest; hop >= 0; hop = pool.before[hop]) {
+      if (pool.device[hop] === device && IN_QUEUE[this.cursor.probes.roles[pool.probe[hop]]] === 1) return true;
+    }
+    return false;
   }
 
   private add(path: PathState, cursor: EventCursor, ts: number, device: number, role: number, later: boolean): void {
@@ -245,7 +268,7 @@ export class PathTracker {
         if (hasHeaders) path.headers = hop;
         if (role === ROLE.deliver) this.delivered(path, cursor, hop, ts);
         else {
-          if (BESIDE[role] === 0 && ts > path.progressTs) path.progressTs = ts;
+          if (BESIDE[role] === 0) this.progressed(path, cursor, role, ts);
           if (later) this.meter.event(path, hop, cursor.pid, cursor.tid);
         }
         this.qdiscs.event(hop);
@@ -254,6 +277,12 @@ export class PathTracker {
     if (!hasHeaders && path.headers >= 0) {
       cursor.packet.point(this.pool.u8, this.pool.u32, this.pool.recordAt(path.headers));
     }
+  }
+
+  private progressed(path: PathState, cursor: EventCursor, role: number, ts: number): void {
+    if (ts > path.progressTs) path.progressTs = ts;
+    path.progressRole = role;
+    if (role === ROLE.receive && path.answers?.firstDevice === cursor.device) path.home = true;
   }
 
   /** A reader took a copy. Where the consumer of a device is known, others (tcpdump) do not count. */
@@ -282,11 +311,9 @@ export class PathTracker {
     if (path.entered || (packet.ttl === 0 && packet.version !== 0)) return;
     path.entered = true;
     this.stitcher.remember(path, packet, this.now);
-    if (packet.gsoSize > 0 && packet.isTcp) {
-      flow.gso = path;
-      flow.gsoSerial = path.serial;
-      flow.gsoSeq = packet.seq;
-      flow.gsoLength = packet.payload;
+    if (packet.gsoSize > 0 && packet.isTcp && packet.payload > packet.gsoSize) {
+      flow.addLarge(path, packet.seq, packet.payload);
+      path.uncut = packet.payload;
     }
     if (this.options.roundTrips) this.trips.enter(path, packet);
   }
@@ -321,8 +348,26 @@ export class PathTracker {
 
   private endOfSkb(path: PathState, skb: number, dropped: boolean): void {
     // A clone that ended where it was made got nowhere; one that went on says what became of the packet.
-    if ((path.skbs <= 1 && path.ends === 0) || this.wentOn(path, skb)) path.ends |= dropped ? END.dropped : END.freed;
-    if (--path.skbs <= 0 && !path.ended) this.end(path);
+    if ((path.skbs <= 1 && path.ends === 0) || this.wentOn(path, skb)) {
+      path.ends |= dropped && !this.isRoutine(path) ? END.dropped : END.freed;
+    }
+    if (--path.skbs > 0 || path.ended) return;
+    // A GSO packet that ends in a queue was cut up there (tbf does so): its segments come out later, as skbs of their own.
+    if (path.uncut > 0 && IN_QUEUE[path.progressRole] === 1 && (path.ends & END.dropped) === 0) {
+      path.ends = 0;
+      return;
+    }
+    this.end(path);
+  }
+
+  /**
+   * An echo reply that is back with a raw socket's ping: the socket took a copy, and the packet itself ends as one that no
+   * ping socket wanted (net/ipv4/ping.c).
+   */
+  private isRoutine(path: PathState): boolean {
+    if (!path.home || !this.cursor.packet.isIcmp) return false;
+    const { ret } = this.cursor;
+    return ret === 0 || ['NO_SOCKET', 'NOT_SPECIFIED'].includes(this.cursor.names.dropReason(ret) ?? '');
   }
 
   private end(path: PathState): void {
@@ -380,12 +425,11 @@ export class PathTracker {
     const { pair } = path;
     if (path.request) this.trips.settle(path.request);
     if (pair) {
-      const stuck = end === 'open' && why === 'run' && this.now - path.progressTs > STUCK_NS;
+      // Idle for long, or when the run ended, before it got anywhere. What was overwritten or evicted may have.
+      const idle = why === 'idle' || (why === 'run' && this.now - path.progressTs > STUCK_NS);
+      const stuck = idle && (end === 'open' || end === 'lost') && ARRIVED[path.progressRole] === 0;
       if (end === 'dropped') pair.drops[path.reverse ? 1 : 0]++;
-      // What was overwritten or evicted may well have got through: nobody saw it.
-      if (end === 'dropped' || why === 'idle' || stuck) {
-        if (end !== 'delivered' && end !== 'freed') this.meter.lost(path, end === 'dropped');
-      }
+      if (end === 'dropped' || stuck) this.meter.lost(path, end === 'dropped');
       if (path.answers) this.trips.complete(path, pair.cells);
       (pair.samples ??= new SampleSet()).offer(path, end, stuck, this.pool);
     }

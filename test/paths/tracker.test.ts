@@ -242,6 +242,47 @@ describe('paths', () => {
     expect(flood(echo(A, B, 1), true).packets).to.equal(3);
   });
 
+  it('follow the segments that a queue cuts from a large packet, and tell a retransmission from them', () => {
+    const tcp = { proto: 'tcp', src: A, sport: 4000, dst: B, dport: 80, ack: 1, flags: '.' } as const;
+    const traffic = new Traffic();
+    const large = traffic.packet(MS, 'netif_receive_skb', TAP1, {
+      ...{ ...tcp, seq: 1000, payload: 2800, ipId: 1, gsoSize: 1400, gsoSegs: 2 },
+    });
+    large.hop(MS + US, 'net_dev_queue', TAP2).hop(MS + 2 * US, 'consume_skb', TAP2, { flags: FLAG.freed });
+    for (let i = 0; i < 2; i++) {
+      const ts = (500 + 500 * i) * MS;
+      const headers = { ...tcp, seq: 1000 + 1400 * i, payload: 1400, ipId: 1 + i };
+      const cut = traffic.packet(ts, 'qdisc_dequeue', TAP2, headers);
+      cut.hop(ts + US, 'net_dev_start_xmit', TAP2).hop(ts + 2 * US, 'net_dev_xmit', TAP2);
+      cut.hop(ts + 3 * US, 'skb_copy_datagram_iovec', TAP2, { pid: 4711 });
+      cut.hop(ts + 4 * US, 'consume_skb', TAP2, { flags: FLAG.freed });
+    }
+    const again = traffic.packet(600 * MS, 'net_dev_queue', TAP2, { ...tcp, seq: 1000, payload: 1400, ipId: 9 });
+    again.hop(600 * MS + US, 'consume_skb', TAP2, { flags: FLAG.freed });
+    const analysis = traffic.analyse();
+    expect(analysis.packets, 'the large one and the retransmission').to.equal(2);
+    expect(segment(analysis, 'qdisc').latency).to.deep.include({ count: 2 });
+    expect(segment(analysis, 'qdisc').latency.max).to.be.closeTo(999, 0.01);
+    expect(segment(analysis, 'ring').latency.count).to.equal(2);
+    expect(analysis.paths.find(({ id }) => id === 1)?.end).to.equal('delivered');
+  });
+
+  it('see an echo reply that is back with its ping as arrived, though no ping socket wanted it', () => {
+    const inA: At = { dev: 'eth0', ifindex: 2, netns: 201 };
+    const traffic = new Traffic();
+    const request = traffic.packet(MS, 'net_dev_queue', inA, echo(A, B, 1));
+    request.hop(MS + US, 'consume_skb', inA, { flags: FLAG.freed });
+    const reply = traffic.packet(2 * MS, 'netif_receive_skb', TAP2, echo(B, A, 1, true));
+    reply.hop(3 * MS, 'netif_receive_skb', inA);
+    reply.hop(4 * MS, 'kfree_skb', inA, { flags: FLAG.freed | FLAG.dropped, ret: 3 });
+    const analysis = traffic.analyse();
+    expect(analysis.pairs[0].drops.reverse).to.equal(0);
+    expect(analysis.pairs[0].roundTrips.max).to.be.closeTo(2, 1e-9);
+    const refused = traffic.packet(5 * MS, 'netif_receive_skb', inA, echo(B, A, 2, true));
+    refused.hop(6 * MS, 'kfree_skb', inA, { flags: FLAG.freed | FLAG.dropped, ret: 8 });
+    expect(traffic.analyse().pairs[0].drops.reverse, 'a firewall is another matter').to.equal(1);
+  });
+
   it('do not take a copy read by tcpdump for the delivery', () => {
     const traffic = new Traffic();
     const packet = traffic.packet(MS, 'netif_receive_skb', TAP1, echo(A, B, 1));
