@@ -31,7 +31,7 @@ enum vd_option {
 	VD_OPT_FREE = 1 << 0,     /* the skb's life ends here */
 	VD_OPT_DROP = 1 << 1,     /* ... in a drop */
 	VD_OPT_RETURN = 1 << 2,   /* RET is the function's return value */
-	VD_OPT_NO_BEGIN = 1 << 3, /* the skb may be gone already: only for packets that are followed */
+	VD_OPT_NO_BEGIN = 1 << 3, /* only for packets that are followed already */
 	VD_OPT_QDISC = 1 << 4,    /* OBJECT is a struct Qdisc */
 	VD_OPT_DELIVER = 1 << 5,  /* the current thread takes the packet */
 	VD_OPT_TABLE = 1 << 6,    /* OBJECT is a struct xt_table */
@@ -39,6 +39,7 @@ enum vd_option {
 	VD_OPT_CHAIN = 1 << 8,    /* OBJECT is a struct nft_chain, THIRD a struct nft_pktinfo */
 	VD_OPT_HOOK_SLOW = 1 << 9, /* the return value is that of nf_hook_slow */
 	VD_OPT_SWITCH = 1 << 10,  /* sched_switch rather than a wakeup */
+	VD_OPT_GONE = 1 << 14,    /* the skb may be gone already: its headers are not read, nor is it followed anew */
 	VD_OPT_RECALL = 1 << 12,  /* the packet may have ended on this CPU just before */
 	VD_OPT_DEVICE = 1 << 13,  /* OBJECT is the struct net_device, C the length: the skb's own may be another's by now */
 	VD_OPT_INT_RETURN = 1 << 11, /* RET is an int: the upper half of the register means nothing */

@@ -335,12 +335,15 @@ static __always_inline void vd_start_track(const struct vd_hit *hit, const struc
 		vd_count_loss(VD_LOSS_PATHS_FORGOTTEN);
 }
 
-/* Nothing new: the headers read as before, or there are none to read here. */
+/*
+ * Nothing new: the headers read as before, or there are none to read here, as in the midst of encapsulation. Without a
+ * device either, it is the message of a local socket that has got the address.
+ */
 static __always_inline bool vd_reads_as_before(const struct vd_hit *hit, const struct vd_track *track,
 					       const struct vd_view *view)
 {
 	if (!view->outer_identity)
-		return true;
+		return !track->outer || hit->ifindex;
 	if (view->outer_identity != track->outer || view->addresses != track->addresses)
 		return false;
 	/* Back where it began, and not by a loop: another packet that reads the same. */
@@ -353,6 +356,8 @@ static __always_inline bool vd_is_same_packet(struct vd_hit *hit, const struct v
 {
 	if (!track->outer)
 		return true; /* it had no IP header: a socket's packet */
+	if (!view->outer_identity)
+		return false;
 	if (view->outer_identity == track->outer) {
 		if (view->addresses == track->addresses)
 			return false;
@@ -403,6 +408,16 @@ static __always_inline void vd_forget_freed(const struct vd_hit *hit)
 		freed->skb = 0;
 }
 
+/* The hit is one of the packet that is followed; it may be its last. */
+static __always_inline void vd_go_on(struct vd_hit *hit, struct vd_track *track)
+{
+	hit->path = track->path;
+	hit->netns = hit->netns ?: track->netns;
+	track->netns = hit->netns;
+	if (hit->options & VD_OPT_FREE)
+		vd_end(hit, track);
+}
+
 /*
  * Finds out which packet hit->skb is, and whether it is wanted. On true hit->path is set; hit->changed says that user
  * space does not know the headers yet.
@@ -418,38 +433,35 @@ static __always_inline bool vd_follow(const struct vd_config *config_now, struct
 		vd_find_place(hit);
 		return vd_recall_freed(hit);
 	}
-	if (!track && hit->options & VD_OPT_NO_BEGIN)
+	if (!track && hit->options & (VD_OPT_NO_BEGIN | VD_OPT_GONE))
 		return false;
 	vd_find_place(hit);
-	if (track && hit->options & (VD_OPT_FREE | VD_OPT_NO_BEGIN)) {
-		hit->path = track->path;
-		hit->netns = hit->netns ?: track->netns;
-		if (hit->options & VD_OPT_FREE)
-			vd_end(hit, track);
+	if (track && hit->options & VD_OPT_GONE) {
+		vd_go_on(hit, track);
 		return true;
 	}
 	vd_read_outer(hit, view);
 	if (track && vd_reads_as_before(hit, track, view)) {
-		hit->path = track->path;
-		hit->netns = hit->netns ?: track->netns;
-		track->netns = hit->netns;
+		vd_go_on(hit, track);
 		return true;
 	}
 	if (!view->outer_identity && !vd_read_from_socket(hit, &view->headers) && vd_is_unread(&view->walk))
 		vd_count_loss(VD_LOSS_PARSE_FAILURES);
 	vd_judge(config_now, hit, view);
-	hit->changed = true;
 	if (track) {
 		if (vd_is_same_packet(hit, track, view)) {
-			hit->path = track->path;
-			hit->netns = hit->netns ?: track->netns;
+			hit->changed = true;
+			vd_go_on(hit, track);
 			vd_note(track, hit, view);
 			vd_make_known(hit, view);
 			return true;
 		}
 		bpf_map_delete_elem(&paths, &skb);
 		hit->flags |= VD_FLAG_REUSED;
+		if (hit->options & VD_OPT_NO_BEGIN)
+			return false;
 	}
+	hit->changed = true;
 	if (!view->wanted) {
 		vd_forget_freed(hit);
 		return false;

@@ -74,6 +74,7 @@ export const VD_OPT = {
   CHAIN: 256,
   HOOK_SLOW: 512,
   SWITCH: 1024,
+  GONE: 16384,
   RECALL: 4096,
   DEVICE: 8192,
   INT_RETURN: 2048,

@@ -33,7 +33,7 @@ const OPTIONS: Partial<Record<ProgramName, number>> = {
   free: VD_OPT.FREE | VD_OPT.NO_BEGIN,
   drop: VD_OPT.FREE | VD_OPT.DROP | VD_OPT.INT_RETURN,
   qdisc: VD_OPT.QDISC,
-  xmit: VD_OPT.INT_RETURN | VD_OPT.NO_BEGIN | VD_OPT.RECALL | VD_OPT.DEVICE,
+  xmit: VD_OPT.INT_RETURN | VD_OPT.GONE | VD_OPT.RECALL | VD_OPT.DEVICE,
   deliver: VD_OPT.DELIVER,
 };
 
@@ -166,7 +166,7 @@ function optionsOf(
   if (args.rc !== undefined) options |= VD_OPT.INT_RETURN;
   if (wantReturn && program !== 'clone') options |= VD_OPT.RETURN | VD_OPT.INT_RETURN;
   // After the function the skb may be gone, and its address another packet's.
-  if (program === 'skb' && request.backend === 'fexit') options |= VD_OPT.NO_BEGIN;
+  if (program === 'skb' && request.backend === 'fexit') options |= VD_OPT.GONE;
   if (program === 'verdict') {
     if (args.table !== undefined) options |= VD_OPT.TABLE;
     if (args.ebtable !== undefined) options |= VD_OPT.EBTABLE;
