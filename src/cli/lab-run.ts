@@ -29,8 +29,12 @@ function healthyTraffic(topology: Topology): Traffic[] {
 const MAX_SECONDS = 20;
 
 /** `vdiag run --lab`: brings the lab up, traces while its bounded traffic flows, tears it down whatever happens. */
-export async function labRun(name: string, request: LiveRequest, seconds: number | undefined): Promise<Report> {
-  const { lab, instance } = await bringUp(name, []);
+export async function labRun(
+  { name, choices }: { name: string; choices: readonly string[] },
+  request: LiveRequest,
+  seconds: number | undefined,
+): Promise<Report> {
+  const { lab, instance } = await bringUp(name, choices);
   try {
     const traffic = instance?.traffic ?? healthyTraffic(lab.topology);
     const during = new AbortController();

@@ -2,7 +2,7 @@ import { count, ms } from '../base/units.js';
 import type { PairStats, SegmentStats } from '../paths/types.js';
 import type { FindingGroup } from '../rules/types.js';
 import type { Candidate, DiagnosisInput } from './diagnose.js';
-import { overBudget } from './budget.js';
+import { judgedLatency, judgedQuantile, overBudget } from './budget.js';
 import { notCauses, observedLines } from './observed.js';
 import type { Diagnosis } from './types.js';
 
@@ -62,12 +62,13 @@ async function unexplainedSegment(input: DiagnosisInput, pair: PairStats, segmen
   const data = { device: segment.device, netns: segment.netns };
   const subject = { data, pair, segment };
   const fine = notCauses({ subject }, input.analysis);
-  const [took, budget] = [ms(segment.latency.p99), ms(segment.spec.budgetMs ?? 0)];
+  const [took, budget] = [ms(judgedLatency(segment)), ms(segment.spec.budgetMs ?? 0)];
+  const quantile = judgedQuantile(segment);
   return {
     ...(await blank(input, 'latency-not-established', 'general/latency-not-established', data)),
     severity: 'warn',
-    summary: `${segment.label} takes ${took} (p99, budget ${budget}); why is not established`,
-    summaryZh: `${segment.labelZh} 耗时 ${took}（p99，预算 ${budget}），原因未能确定`,
+    summary: `${segment.label} takes ${took} (${quantile}, budget ${budget}); why is not established`,
+    summaryZh: `${segment.labelZh} 耗时 ${took}（${quantile}，预算 ${budget}），原因未能确定`,
     why: observedLines(subject),
     notCauses: fine.en,
     notCausesZh: fine.zh,

@@ -6,6 +6,7 @@ import { run, runOrThrow } from './commands.js';
 import { checkLabId, namespaceName, parseNamespaceName } from './names.js';
 import { missingNeeds } from './needs.js';
 import { commandsToMake } from './network-commands.js';
+import { carriersUp } from './settle.js';
 import { endpointsOf } from './topology.js';
 import type { Lab, Topology } from './types.js';
 
@@ -32,6 +33,7 @@ export async function labUp(topology: Topology, options: { id?: string } = {}): 
   await labDown(id);
   try {
     for (const command of commandsToMake(topology, id)) await runOrThrow(command);
+    await carriersUp(topology, id);
     return labOf(topology, id);
   } catch (error) {
     await labDown(id);

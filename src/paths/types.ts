@@ -22,8 +22,10 @@ export interface SegmentSpec {
   labelZh: string;
   /** What the time is spent on: `forwarding`, `qdisc`, `driver`, `ring`, `stack`, `socket`, `peer`. Diagnoses ask for it. */
   kind: string;
-  /** ms at p99; over it, the segment is suspect. */
+  /** ms; over it, the segment is suspect. */
   budgetMs?: number;
+  /** What is held against the budget; default the p99. */
+  budgetAt?: 'p50' | 'p90' | 'p99';
 }
 
 /** A latency distribution, ms. */

@@ -74,11 +74,12 @@ export async function answerLive(request: LiveRequest): Promise<Report> {
   const own = ownNetns();
   const log = new EvidenceLog();
   const source = createRecordingSource(createLiveSource(), { ownNetns: own, onEntry: (entry) => log.add(entry) });
-  const ends = await resolveEndpoints(scenario, request.ends, request.devices, source);
+  const within = namespacesOf(request);
+  const ends = await resolveEndpoints(scenario, request.ends, request.devices, source, within);
   const filter: TraceFilter = {
     ...withoutGaps(request.filter),
     ...ends.filter,
-    ...namespaceFilter(request),
+    ...(within && { netns: within }),
   };
   const { session, plan } = attachProbes(kernel, library.catalogue, selectionOf(request, scenario), {
     filter,
@@ -88,7 +89,7 @@ export async function answerLive(request: LiveRequest): Promise<Report> {
     onProgress: (done, of) => onProgress({ phase: 'attaching', done, of }),
   });
   try {
-    await snapshotBefore(source, scenario.before, request.netnsList ?? hostNamespaces());
+    await snapshotBefore(source, scenario.before, within ?? hostNamespaces());
     source.closeBefore();
     const seconds = request.durationSeconds ?? scenario.defaults.durationSeconds;
     const meta: RunMeta = {
@@ -184,9 +185,9 @@ class EvidenceLog {
   }
 }
 
-function namespaceFilter({ netns, netnsList }: LiveRequest): Pick<TraceFilter, 'netns'> {
-  if (netns !== undefined) return { netns: [namespaceInode(netns)] };
-  return netnsList === undefined ? {} : { netns: netnsList };
+/** The namespaces that are traced; undefined: all. */
+function namespacesOf({ netns, netnsList }: LiveRequest): number[] | undefined {
+  return netns === undefined ? netnsList : [namespaceInode(netns)];
 }
 
 function selectionOf({ probes }: LiveRequest, scenario: Scenario): ProbeSelection {

@@ -188,7 +188,7 @@ describe('the shipped rules on records', () => {
       summary(
         classify((w) => w.packet({ ts: 1, path: 7, skb: 9, probe: 'net_dev_queue', ...SYN, flags, window, ...place })),
       );
-    expect(found('.', 0)).to.deep.equal(['warn l4.zero-window 1']);
+    expect(found('.', 0)).to.deep.equal(['info l4.zero-window 1']);
     expect(found('R', 0)).to.deep.equal([]);
     expect(found('.', 501)).to.deep.equal([]);
   });

@@ -45,6 +45,7 @@ export interface RunFlags {
   force: boolean;
   replay?: string;
   lab?: string;
+  labSet: string[];
   rules: string[];
   baseline?: string;
   format: 'text' | 'json';
@@ -94,6 +95,7 @@ export function runCommand(version: string): Command {
         'netns',
       ]),
     )
+    .option('--lab-set <name=value>', "choose a value of the lab's fault (repeatable)", collect, [])
     .optionsGroup('Report:')
     .option('--baseline <report.json>', 'compare latencies with an earlier JSON report')
     .addOption(new Option('--format <format>', 'text or json, on stdout').choices(['text', 'json']).default('text'))
@@ -113,7 +115,7 @@ Examples:
   vdiag run --scenario packet-drop --dev tap1 --record drops.vdiag
   vdiag run --scenario connect-failure --dst 10.0.0.6 --port 443 --format json
   vdiag run --replay drops.vdiag --lang zh
-  vdiag run --lab slow-bridge-port`,
+  vdiag run --lab slow-bridge-port --lab-set rate=300kbit`,
     )
     .action(async (flags: RunFlags) => {
       process.exitCode = await run(flags, version);
@@ -137,7 +139,10 @@ async function run(flags: RunFlags, version: string): Promise<number> {
         version,
         scenario: flags.scenario ?? DEFAULT_SCENARIO,
       };
-      report = flags.lab === undefined ? await answerLive(request) : await labRun(flags.lab, request, flags.duration);
+      report =
+        flags.lab === undefined
+          ? await answerLive(request)
+          : await labRun({ name: flags.lab, choices: flags.labSet }, request, flags.duration);
     }
   } finally {
     progress.end();
