@@ -16,6 +16,8 @@ export interface SegmentCell {
   from: number;
   to: number;
   latency: Latency;
+  /** Least ns from a packet's first event to where this began: its place on the way. */
+  offset: number;
   /** ns spent in it by packets of complete round trips, by who began them: [a, b]. */
   inTrips: [number, number];
   /** Packets that entered it and did not leave it; how many of these were seen dropped. */
@@ -108,6 +110,7 @@ export class SegmentMeter {
       if (!cell) continue;
       const ns = Math.max(0, this.pool.ts[hop] - this.pool.ts[start]);
       cell.latency.record(ns);
+      cell.offset = Math.min(cell.offset, this.pool.ts[start] - path.firstTs);
       path.measure(cell.index, ns);
       if (cell.votes === 0) [cell.pid, cell.tid] = [pid, tid];
       cell.votes += cell.tid === tid ? 1 : -1;
@@ -164,7 +167,8 @@ export class SegmentMeter {
     let cell = pair.cellByKey.get(key);
     if (!cell && pair.cells.length < MAX_CELLS_OF_PAIR) {
       cell = {
-        ...{ index: pair.cells.length, spec, reverse, from, to, latency: new Latency(), inTrips: [0, 0] },
+        ...{ index: pair.cells.length, spec, reverse, from, to, latency: new Latency(), offset: Infinity },
+        inTrips: [0, 0],
         ...{ lost: 0, dropped: 0, pid: 0, tid: 0, votes: 0 },
       };
       pair.cells.push(cell);

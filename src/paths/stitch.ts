@@ -1,3 +1,4 @@
+import type { Device } from '../events/interned.js';
 import type { PacketHeaders } from '../events/packet-headers.js';
 import { roleNumber } from '../events/probe-table.js';
 import { tupleHash } from './flow.js';
@@ -23,7 +24,7 @@ export class Stitcher {
   private readonly paths = new Array<PathState | undefined>(SLOTS);
 
   /** The path that a packet continues, or undefined: it is one of its own. */
-  find(packet: PacketHeaders, role: number, now: number): PathState | undefined {
+  find(packet: PacketHeaders, role: number, device: Device, now: number): PathState | undefined {
     // What enters from a driver, or from a socket of this host, is no clone.
     if (role === RECEIVE || role === LOCAL_OUT || !packet.present || packet.addressBytes === 0) return undefined;
     const key = headersHash(packet);
@@ -31,7 +32,9 @@ export class Stitcher {
     const path = this.paths[slot];
     if (!path || this.keys[slot] !== key || path.serial !== this.serials[slot]) return undefined;
     if (this.ambiguous[slot] === 1 || path.skbs >= MAX_SKBS || now - path.lastTs > NEAR_NS) return undefined;
-    return path;
+    // A clone is first seen in the namespace where its original is.
+    const there = path.lastDevice;
+    return there.id === 0 || device.id === 0 || there.netns === device.netns ? path : undefined;
   }
 
   /** Remembers a packet by its headers. */

@@ -68,7 +68,7 @@ function pairStats(pair: Pair, id: number, input: SummaryInput): PairStats {
   const trips = pair.trips[begun];
   const segments = pair.cells
     .filter((cell) => isTelling(cell, input))
-    .sort((x, y) => Number(x.reverse) - Number(y.reverse) || x.index - y.index)
+    .sort((x, y) => Number(x.reverse) - Number(y.reverse) || byPlace(x, y))
     .map((cell) => segmentStats(cell, begun, trips, input));
   const peer = input.peer && trips.total.count > 0 && peerSegment(input.peer, pair, begun, input);
   const drops = (direction: 0 | 1): number => pair.drops[direction];
@@ -90,6 +90,12 @@ function pairStats(pair: Pair, id: number, input: SummaryInput): PairStats {
     turnaroundOf: begun === 0 ? 'b' : 'a',
     segments: peer ? [...segments, peer] : segments,
   };
+}
+
+/** In the order of the way; what no packet ever left comes last. */
+function byPlace(x: SegmentCell, y: SegmentCell): number {
+  if (x.offset !== y.offset) return x.offset < y.offset ? -1 : 1;
+  return x.index - y.index;
 }
 
 /** A segment that nothing ever left is only told of where guests' packets enter: there they must go on. */
@@ -177,7 +183,8 @@ function consumerText(
 function viaText(from: Device, to: Device, devices: HostDevices, zh: boolean): string {
   const one = devices.find(from);
   const other = devices.find(to);
-  if (one?.master !== undefined && (one.master === other?.master || to.id === 0)) {
+  const same = one?.master === other?.master && one?.netns === other?.netns;
+  if (one?.master !== undefined && (same || to.id === 0)) {
     if (one.masterKind === 'openvswitch') return 'OVS';
     return zh ? '网桥' : 'bridge';
   }

@@ -137,9 +137,13 @@ export class PathTracker {
     }
     const key = cursor.path;
     if (key === 0 || cursor.kind === KIND.socket) return;
-    const { flags, role } = cursor;
+    const { role, flags } = cursor;
     const device = cursor.device;
     let path = this.index.find(key);
+    if (path && (flags & FLAG.rewritten) !== 0 && this.isReply(path, cursor)) {
+      this.abandon(path);
+      path = undefined;
+    }
     const known = path !== undefined;
     if (!path) {
       // The end of a transmission may come after the packet's own end; alone it tells nothing.
@@ -210,7 +214,7 @@ export class PathTracker {
   private stitched(cursor: EventCursor, role: number): PathState | undefined {
     if (cursor.kind !== KIND.packet) return undefined;
     const { packet } = cursor;
-    const copy = this.stitcher.find(packet, role, this.now);
+    const copy = this.stitcher.find(packet, role, cursor.device, this.now);
     const path = copy ?? this.gsoParent(cursor, role);
     if (!path) return undefined;
     if (!copy) path.uncut = Math.max(0, path.uncut - packet.payload);
@@ -231,9 +235,25 @@ export class PathTracker {
   /** An skb's address carries a new packet, so that of the old one has ended unseen. */
   private overwrite(skb: number): void {
     const path = this.carriers.find(skb);
-    if (!path || path.ended || --path.skbs > 0) return;
+    if (path && !path.ended && path.skbs <= 1) this.abandon(path);
+  }
+
+  /**
+   * An address that is used again at once by an answer of the same size looks like NAT where IP does not number its
+   * packets (IPv6, DF). But no NAT swaps the two ends: it is another packet.
+   */
+  private isReply(path: PathState, cursor: EventCursor): boolean {
+    if (cursor.kind !== KIND.packet || !path.flow) return false;
+    const entry = this.flows.find(cursor.packet);
+    if (entry?.flow !== path.flow || entry.reverse === path.reverse) return false;
+    cursor.flags = (cursor.flags & ~FLAG.rewritten) | FLAG.born;
+    return true;
+  }
+
+  /** What carried the packet carries another one by now. */
+  private abandon(path: PathState): void {
     path.overwritten = true;
-    this.end(path);
+    if (!path.ended) this.end(path);
   }
 
   /**
@@ -305,6 +325,8 @@ export class PathTracker {
     if (!flow) return;
     if ((flags & (FLAG.rewritten | FLAG.tunnel)) !== 0) {
       if ((flags & FLAG.rewritten) !== 0) this.flows.learn(packet, flow, path.reverse);
+      // Out of its tunnel it may be cloned like any other.
+      this.stitcher.remember(path, packet, this.now);
       return;
     }
     // A socket's packet has only its addresses at first (time to live 0); its numbers come with the IP header.

@@ -220,6 +220,25 @@ describe('paths', () => {
     expect(segment(analysis, 'forwarding').lost, 'its end was not seen: nothing is claimed').to.equal(0);
   });
 
+  it('tell an answer in the same place of memory from NAT', () => {
+    const udp = { proto: 'udp', payload: 64 } as const;
+    const traffic = new Traffic();
+    const ask = traffic.packet(MS, 'net_dev_queue', TAP1, {
+      ...udp,
+      src: 'fd00::1',
+      sport: 4000,
+      dst: 'fd00::2',
+      dport: 53,
+    });
+    const answer = { ...udp, src: 'fd00::2', sport: 53, dst: 'fd00::1', dport: 4000 };
+    ask.changed(3 * MS, 'net_dev_queue', TAP2, FLAG.rewritten, answer);
+    ask.hop(4 * MS, 'net_dev_start_xmit', TAP2).hop(5 * MS, 'consume_skb', TAP2, { flags: FLAG.freed });
+    const analysis = traffic.analyse();
+    expect(analysis.packets).to.equal(2);
+    expect(analysis.pairs[0].packets).to.deep.equal({ forward: 1, reverse: 1 });
+    expect(analysis.pairs[0].turnaround.max).to.be.closeTo(2, 1e-9);
+  });
+
   it('join a flooded clone that no probe saw being made, unless it could be of two packets', () => {
     const TAP3: At = { dev: 'tap3', ifindex: 7, netns: 100 };
     const flood = (headers: ReturnType<typeof echo>, twice: boolean): PathAnalysis => {
