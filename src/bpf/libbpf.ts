@@ -68,8 +68,12 @@ export class BpfCallError extends Error {
   }
 }
 
-/** `EPERM (operation not permitted)` for an error number of the kernel. */
+/** libbpf's own error numbers begin here (tools/lib/bpf/libbpf.h, enum libbpf_errno): about the file, not the kernel. */
+export const LIBBPF_ERRNO_START = 4000;
+
+/** `EPERM` for an error number of the kernel. */
 export function errnoText(errno: number): string {
+  if (errno >= LIBBPF_ERRNO_START) return `libbpf error ${errno}`;
   return errno > 0 ? getSystemErrorName(-errno) : `error ${errno}`;
 }
 

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { VdiagError } from '../base/errors.js';
 import { packagePath } from '../base/package-root.js';
-import { BpfCallError, Libbpf, type Pointer, errnoText } from './libbpf.js';
+import { BpfCallError, LIBBPF_ERRNO_START, Libbpf, type Pointer, errnoText } from './libbpf.js';
 
 const EPERM = 1;
 const EACCES = 13;
@@ -60,7 +60,10 @@ export function loadObject(templates: ReadonlySet<string>, ringBytes: number, fi
       if (templates.has(name)) programs.set(name, program);
     }
     const missing = [...templates].filter((name) => !programs.has(name));
-    if (missing.length > 0) throw new Error(`${file} has no program ${missing.join(', ')}`);
+    if (missing.length > 0) {
+      const message = `${file} has no program ${missing.join(', ')}: it was built from other sources than this vdiag`;
+      throw new VdiagError({ message, hint: 'build it again: npm run build:bpf' }, 3);
+    }
     libbpf.setMapSize(object, MAPS.events, ringSize(ringBytes));
     libbpf.loadObject(object);
     return openedObject(libbpf, object, programs);
@@ -92,7 +95,8 @@ function ringSize(bytes: number): number {
 function loadError(error: unknown, file: string, messages: string): VdiagError {
   if (!(error instanceof BpfCallError)) throw error;
   const { errno } = error;
-  if (errno === EPERM || errno === EACCES) {
+  // The verifier refuses a program with EACCES too; then it has left its log.
+  if (errno === EPERM || (errno === EACCES && !messages.includes('PROG LOAD LOG'))) {
     return new VdiagError(
       {
         message: `the kernel does not let this process load eBPF programs: ${errnoText(errno)}`,
@@ -106,6 +110,14 @@ function loadError(error: unknown, file: string, messages: string): VdiagError {
   if (errno === ENOMEM) {
     return new VdiagError(
       { message: `no memory for the eBPF maps: ${errnoText(errno)}`, hint: 'ask for a smaller ring: --ring' },
+      3,
+      { cause: error },
+    );
+  }
+  if (errno >= LIBBPF_ERRNO_START) {
+    const why = lastLines(messages, 1);
+    return new VdiagError(
+      { message: `${file} cannot be used: ${why || errnoText(errno)}`, hint: 'build it again: npm run build:bpf' },
       3,
       { cause: error },
     );

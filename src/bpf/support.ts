@@ -14,6 +14,9 @@ const EMPTY_PROGRAM = Uint8Array.of(0xb7, 0, 0, 0, 0, 0, 0, 0, 0x95, 0, 0, 0, 0,
 const TRIAL_FUNCTIONS = ['inet_listen', 'tcp_disconnect', 'ip_rcv'];
 const TRIAL_TRACEPOINT = 'sched_process_exit';
 
+/** Bits of capability(7). */
+const CAP = { SYS_ADMIN: 21n, PERFMON: 38n, BPF: 39n };
+
 const TRACEFS = ['/sys/kernel/tracing', '/sys/kernel/debug/tracing'];
 const LOCKDOWN = '/sys/kernel/security/lockdown';
 
@@ -105,12 +108,26 @@ function trial(attach: () => Attachment): Ability {
 function notPermitted(why: string): Ability {
   const locked = lockdown();
   if (locked) return { ok: false, why: `${why}: the kernel is locked down (${locked})`, cure: 'boot without lockdown=' };
-  if (process.geteuid?.() === 0) return { ok: false, why };
+  if (process.geteuid?.() === 0) {
+    if (hasCapabilities()) return { ok: false, why };
+    return {
+      ok: false,
+      why: `${why}: this process is root without CAP_BPF and CAP_PERFMON`,
+      cure: 'run it outside the container, or start that with --privileged --pid=host',
+    };
+  }
   return {
     ok: false,
     why: `${why}: this process is not privileged`,
     cure: 'run it with sudo, or give it CAP_BPF, CAP_PERFMON and CAP_SYSLOG',
   };
+}
+
+/** Whether this process has CAP_SYS_ADMIN, or CAP_PERFMON with CAP_BPF: root in a container often has none. */
+function hasCapabilities(): boolean {
+  const mask = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1] ?? '0'}`);
+  const has = (bit: bigint): boolean => ((mask >> bit) & 1n) === 1n;
+  return has(CAP.SYS_ADMIN) || (has(CAP.PERFMON) && has(CAP.BPF));
 }
 
 /** `integrity` or `confidentiality` when the kernel is locked down. */

@@ -4,10 +4,12 @@ import {
   injectFault,
   labDown,
   labUp,
+  listLabs,
   loadFault,
   loadTopology,
   missingNeeds,
   needsOf,
+  requireRoot,
   runTraffic,
   topologyIds,
 } from '../lab/index.js';
@@ -34,7 +36,9 @@ export async function labRun(
   request: LiveRequest,
   seconds: number | undefined,
 ): Promise<Report> {
-  const { lab, instance } = await bringUp(name, choices);
+  // What `lab up` made, or a run beside this one uses, is left alone.
+  const up = new Set((await listLabs()).map(({ id }) => id));
+  const { lab, instance } = await bringUp(name, choices, (id) => (up.has(id) ? `${id}-${process.pid}` : id));
   try {
     const traffic = instance?.traffic ?? healthyTraffic(lab.topology);
     const during = new AbortController();
@@ -51,14 +55,18 @@ export async function labRun(
   }
 }
 
-/** Makes the lab of a topology or a fault, the fault's variant chosen by `name=value` pairs (default: its first values). */
+/**
+ * Makes the lab of a topology or a fault, the fault's variant chosen by `name=value` pairs (default: its first values).
+ * @param labId the lab's id from that of the topology or fault; a lab of this id that is up is made anew
+ */
 export async function bringUp(
   name: string,
   choices: readonly string[],
+  labId: (id: string) => string = (id) => id,
 ): Promise<{ lab: Lab; instance?: FaultInstance }> {
   if (!/[/]|\.ya?ml$/.test(name) && topologyIds().includes(name)) {
     if (choices.length > 0) throw new VdiagError({ message: `${name} is a topology without values to set` }, 2);
-    return { lab: await labUp(loadTopology(name)) };
+    return { lab: await labUp(loadTopology(name), { id: labId(name) }) };
   }
   const known = [...faultIds(), ...topologyIds()];
   if (!/[/]|\.ya?ml$/.test(name) && !known.includes(name)) {
@@ -70,6 +78,7 @@ export async function bringUp(
   const fault = loadFault(name);
   const topology = loadTopology(fault.topology);
   const variant = variantOf(fault, choices);
+  requireRoot();
   const missing = await missingNeeds(needsOf(fault, variant));
   if (missing.length > 0) {
     throw new VdiagError(
@@ -77,7 +86,7 @@ export async function bringUp(
       3,
     );
   }
-  const lab = await labUp(topology, { id: fault.id });
+  const lab = await labUp(topology, { id: labId(fault.id) });
   try {
     return { lab, instance: await injectFault(lab, fault, variant) };
   } catch (error) {
@@ -94,14 +103,11 @@ function variantOf(fault: Fault, choices: readonly string[]): Variant {
     const values = fault.variants[key];
     if (value === undefined || !values) {
       const names = Object.keys(fault.variants);
-      throw new VdiagError(
-        {
-          message: `${fault.id} has no value "${key}"`,
-          expected: `name=value with a name of ${names.join(', ')}`,
-          hint: didYouMean(key, names),
-        },
-        2,
-      );
+      const message = values ? `--set ${key} gives no value` : `${fault.id} has nothing named "${key}" to set`;
+      const expected = values
+        ? `${key}=value, such as ${key}=${String(values[0])}`
+        : `name=value with a name of ${names.join(', ') || 'nothing: it has one form'}`;
+      throw new VdiagError({ message, expected, hint: values ? undefined : didYouMean(key, names) }, 2);
     }
     variant[key] = values.find((known) => String(known) === value) ?? value;
   }

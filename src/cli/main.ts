@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { EXIT, VdiagError, formatProblem } from '../base/errors.js';
 import { packagePath } from '../base/package-root.js';
+import { printable } from '../base/sanitize.js';
 import { completionCommand } from './commands/completion.js';
 import { doctorCommand } from './commands/doctor.js';
 import { kbCommand } from './commands/kb.js';
@@ -21,7 +22,11 @@ export function buildProgram(): Command {
     .version(version)
     .option('--verbose', 'more on stderr: what is attached, what is read, stack traces of errors', false)
     .showHelpAfterError('(vdiag --help, or vdiag COMMAND --help, shows what is expected)')
+    .showSuggestionAfterError(true)
+    .allowExcessArguments(false)
+    .exitOverride()
     .configureHelp({ sortSubcommands: false, showGlobalOptions: true })
+    .configureOutput({ outputError: (text, write) => write(safe(text.replace(/^error: /, 'vdiag: '))) })
     .addHelpText(
       'after',
       `
@@ -43,11 +48,9 @@ Exit status of run: 0 nothing found at or above --fail-on, 1 something found, 2 
   program.addCommand(kbCommand());
   program.addCommand(labCommand());
   program.addCommand(completionCommand(() => program));
-  const strict = (command: Command): void => {
-    command.exitOverride().showSuggestionAfterError(true).allowExcessArguments(false);
-    command.commands.forEach((child) => strict(child as Command));
-  };
-  strict(program);
+  const inherit = (command: Command): void =>
+    command.commands.forEach((child) => inherit(child.copyInheritedSettings(command)));
+  inherit(program);
   return program;
 }
 
@@ -60,6 +63,14 @@ async function main(): Promise<void> {
   }
 }
 
+/** What the user typed, and what files and the kernel say, comes to the terminal without control characters. */
+function safe(text: string): string {
+  return printable(text, { multiline: true });
+}
+
+/** Error codes of a system without files, memory or space left: not vdiag's mistakes. */
+const EXHAUSTED: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'ENOSPC', 'EDQUOT']);
+
 /** Prints what went wrong on stderr, once, and says with which status to end. */
 function report(error: unknown, program: Command): number {
   if (error instanceof CommanderError) {
@@ -68,21 +79,28 @@ function report(error: unknown, program: Command): number {
   }
   const verbose = program.opts<{ verbose: boolean }>().verbose;
   if (error instanceof VdiagError) {
-    for (const problem of error.problems) process.stderr.write(`vdiag: ${formatProblem(problem)}\n`);
+    for (const problem of error.problems) process.stderr.write(`vdiag: ${safe(formatProblem(problem))}\n`);
     if (verbose)
-      process.stderr.write(`${error.stack ?? ''}\n${String((error.cause as Error | undefined)?.stack ?? '')}\n`);
+      process.stderr.write(`${safe(error.stack ?? '')}\n${safe((error.cause as Error | undefined)?.stack ?? '')}\n`);
     return error.exitStatus;
   }
   const message = error instanceof Error ? error.message : String(error);
-  process.stderr.write(`vdiag: unexpected error: ${message} (--verbose shows where; please report it)\n`);
-  if (verbose && error instanceof Error) process.stderr.write(`${error.stack ?? ''}\n`);
+  if (EXHAUSTED.has((error as NodeJS.ErrnoException)?.code ?? '')) {
+    process.stderr.write(`vdiag: this host has run out of something: ${safe(message)}; see ulimit -a, free and df\n`);
+    return EXIT.cannotRun;
+  }
+  process.stderr.write(`vdiag: unexpected error: ${safe(message)} (--verbose shows where; please report it)\n`);
+  if (verbose && error instanceof Error) process.stderr.write(`${safe(error.stack ?? '')}\n`);
   return EXIT.cannotRun;
 }
 
-// A reader that goes away (`vdiag … | head`) is no error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(EXIT.clean);
-  throw error;
+  // A reader that goes away (`vdiag … | head`) is no error.
+  if (error.code === 'EPIPE') process.exit(process.exitCode ?? EXIT.clean);
+  process.stderr.write(`vdiag: cannot write the output: ${safe(error.message)}\n`);
+  process.exit(EXIT.cannotRun);
 });
+// Nobody is left to be told.
+process.stderr.on('error', () => undefined);
 
 await main();

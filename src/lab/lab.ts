@@ -150,7 +150,8 @@ async function processesIn(name: string): Promise<number[]> {
     .filter((pid) => pid > 1 && pid !== process.pid);
 }
 
-function requireRoot(): void {
+/** @throws VdiagError (status 3) without root. */
+export function requireRoot(): void {
   if (process.geteuid?.() !== 0) {
     throw new VdiagError({ message: 'the lab needs root: it makes network namespaces', hint: 'run it with sudo' }, 3);
   }

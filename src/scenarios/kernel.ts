@@ -24,6 +24,13 @@ export function examineKernel(): HostKernel {
   return { capabilities, types: capabilities.btf ? KernelBtf.load() : undefined };
 }
 
+/** Examines the kernel. @throws VdiagError (3) without libbpf, or when this process can trace nothing here */
+export function requireTracing(): HostKernel {
+  const kernel = examineKernel();
+  if (!kernel.capabilities.rawTracepoint && !kernel.capabilities.kprobe) throw cannotTrace(kernel.capabilities);
+  return kernel;
+}
+
 /** How often a refused probe may fall back to its next backend: each time everything is attached anew. */
 const MAX_ROUNDS = 4;
 
@@ -37,7 +44,6 @@ export function attachProbes(
   selection: ProbeSelection,
   options: Omit<TraceOptions, 'requests'>,
 ): { session: TraceSession; plan: ProbePlan } {
-  if (!kernel.capabilities.rawTracepoint && !kernel.capabilities.kprobe) throw cannotTrace(kernel.capabilities);
   let current: AttachPlan = planProbes(catalogue, selection, kernel.capabilities, kernel.types);
   for (let round = 1; ; round++) {
     requireAttached(current.plan, selection.require ?? []);
@@ -73,7 +79,8 @@ export function hostForDoctor(): DoctorInput {
     return { ...examineKernel(), libbpf };
   } catch (error) {
     const why = 'libbpf.so.1 cannot be loaded';
-    return { capabilities: capabilitiesOf(noSupport(why)), types: undefined, libbpf: error as Error };
+    const message = error instanceof VdiagError ? error.problems[0].message : (error as Error).message;
+    return { capabilities: capabilitiesOf(noSupport(why)), types: undefined, libbpf: new Error(message) };
   }
 }
 

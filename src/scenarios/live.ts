@@ -14,7 +14,7 @@ import type { ProbeGroup, ProbeSet } from '../probes/types.js';
 import type { Report } from '../report/types.js';
 import { conclude } from './conclude.js';
 import { resolveEndpoints } from './endpoints.js';
-import { attachProbes, examineKernel } from './kernel.js';
+import { attachProbes, requireTracing } from './kernel.js';
 import type { Library } from './library.js';
 import { loadScenario } from './load.js';
 import { hostNamespaces, namespaceInode, ownNetns } from './namespaces.js';
@@ -70,7 +70,8 @@ const SETTLE_MS = 500;
 export async function answerLive(request: LiveRequest): Promise<Report> {
   const { library, onProgress = () => undefined } = request;
   const scenario = loadScenario(request.scenario);
-  const kernel = examineKernel();
+  // First: who may not trace need not name the ends of a run.
+  const kernel = requireTracing();
   const own = ownNetns();
   const log = new EvidenceLog();
   const source = createRecordingSource(createLiveSource(), { ownNetns: own, onEntry: (entry) => log.add(entry) });

@@ -158,6 +158,8 @@ async function run(flags: RunFlags, version: string): Promise<number> {
           width: terminalWidth(),
           status,
         });
+  // Before the text: a reader that goes away ends the process at once.
+  process.exitCode = status;
   process.stdout.write(text);
   return status;
 }

@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander';
+import { printable } from '../../base/sanitize.js';
 import { loadScenario, loadScenarios } from '../../scenarios/load.js';
 import type { Scenario } from '../../scenarios/types.js';
 import { wrap } from '../../report/text/layout.js';
@@ -28,7 +29,8 @@ export function scenariosCommand(): Command {
     .addOption(new Option('--format <format>', 'text or json').choices(['text', 'json']).default('text'))
     .action((id: string, { format }: { format: 'text' | 'json' }) => {
       const scenario = loadScenario(id);
-      process.stdout.write(format === 'json' ? `${JSON.stringify(scenario, null, 2)}\n` : text(scenario));
+      const shown = format === 'json' ? `${JSON.stringify(scenario, null, 2)}\n` : text(scenario);
+      process.stdout.write(printable(shown, { multiline: true }));
     });
   return scenarios;
 }
