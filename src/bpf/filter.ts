@@ -107,14 +107,13 @@ function encodePrefix(config: Buffer, at: number, text: string): void {
 }
 
 function parsePrefix(text: string): { address: ipaddr.IPv4 | ipaddr.IPv6; bits: number } {
-  if (ipaddr.isValidCIDR(text)) {
-    const [address, bits] = ipaddr.parseCIDR(text);
-    return { address, bits };
-  }
+  const [host, length, ...more] = text.split('/');
   // ipaddr.js also takes 10.1 and 0x0a000001 for addresses; people who write these have made a mistake.
-  if (ipaddr.IPv6.isValid(text) || ipaddr.IPv4.isValidFourPartDecimal(text)) {
-    const address = ipaddr.parse(text);
-    return { address, bits: address.kind() === 'ipv4' ? 32 : 128 };
+  if (more.length === 0 && (ipaddr.IPv6.isValid(host) || ipaddr.IPv4.isValidFourPartDecimal(host))) {
+    const address = ipaddr.parse(host);
+    const most = address.kind() === 'ipv4' ? 32 : 128;
+    if (length === undefined) return { address, bits: most };
+    if (/^\d{1,3}$/.test(length) && Number(length) <= most) return { address, bits: Number(length) };
   }
   throw new VdiagError(
     { message: `"${text}" is not an address`, expected: 'an IPv4 or IPv6 address or prefix: 10.0.0.5, 10.0.0.0/24, fd00::5' },

@@ -85,14 +85,15 @@ export function drainRecords(reader: RingReader): RingRecord[] {
     for (let at = start; at < end;) {
       const header = bytes.readUInt32LE(at);
       const length = header & 0x3fffffff;
-      if (!(header & 0x40000000)) records.push(decode(Buffer.from(bytes.subarray(at + 8, at + 8 + length))));
+      if (!(header & 0x40000000)) records.push(decodeRecord(Buffer.from(bytes.subarray(at + 8, at + 8 + length))));
       at += (length + 15) & ~7;
     }
   });
   return records;
 }
 
-function decode(bytes: Buffer): RingRecord {
+/** One record, without its frame. */
+export function decodeRecord(bytes: Buffer): RingRecord {
   const number = (member: Member): number => {
     const [offset, size] = WIRE_LAYOUT[member];
     return size === 8 ? Number(bytes.readBigInt64LE(offset)) : bytes.readUIntLE(offset, size);
