@@ -79,14 +79,16 @@ export interface FirstEnd {
 /** Idle for so long (ns), a small pair makes room for a new one. */
 const IDLE_NS = 1e9;
 const SMALL = 16;
+const MOST_COUNTED = 65536;
 
 /** The pairs seen, up to a limit; beyond it the smallest idle one goes, and is only counted. */
 export class PairTable {
   private readonly byHash = new Map<number, Pair>();
   private readonly pairs = new Set<Pair>();
   private serials = 0;
-  /** Pairs that were not kept; a pair that comes again after it went is counted again. */
-  notShown = 0;
+  /** Hashes of pairs that were not kept, as far as they are counted one by one; how many made room. */
+  private readonly missed = new Set<number>();
+  private gone = 0;
 
   constructor(
     private readonly limit: number,
@@ -107,7 +109,7 @@ export class PairTable {
       if (same(pair.aWords, u32, d) && same(pair.bWords, u32, s)) return pair;
     }
     if (this.pairs.size >= this.limit && !this.makeRoom(now)) {
-      this.notShown++;
+      if (this.missed.size < MOST_COUNTED) this.missed.add(hash);
       return undefined;
     }
     return this.add(packet, device, hash, words);
@@ -116,6 +118,11 @@ export class PairTable {
   /** Whether a packet of this pair goes from b to a. */
   isReverse(pair: Pair, packet: PacketHeaders): boolean {
     return !same(pair.aWords, packet.u32, packet.saddrWord);
+  }
+
+  /** Pairs beyond the limit (up to some 65,000); one that comes again after it made room is counted again. */
+  get notShown(): number {
+    return this.missed.size + this.gone;
   }
 
   all(): Pair[] {
@@ -148,7 +155,7 @@ export class PairTable {
       if (pair.total < SMALL && now - pair.lastTs > IDLE_NS && (!least || pair.total < least.total)) least = pair;
     }
     if (!least) return false;
-    this.notShown++;
+    this.gone++;
     this.pairs.delete(least);
     const head = this.byHash.get(least.hash);
     if (head === least) {

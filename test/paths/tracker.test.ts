@@ -360,7 +360,7 @@ describe('paths', () => {
   it('stay within their limits and count what they forget', () => {
     const traffic = new Traffic();
     for (let i = 0; i < 3000; i++) {
-      const src = `10.${(i >> 8) & 255}.${i & 255}.1`;
+      const src = `10.${((i % 1500) >> 8) & 255}.${(i % 1500) & 255}.1`;
       const packet = traffic.packet(MS + i * US, 'netif_receive_skb', TAP1, echo(src, B, i));
       packet.hop(MS + i * US + 10, 'net_dev_queue', TAP2);
     }
@@ -369,7 +369,7 @@ describe('paths', () => {
     expect(analysis.packets).to.equal(3000);
     expect(analysis.loss.pathsForgotten).to.be.within(2880, 3000);
     expect(analysis.pairs).to.have.length(20);
-    expect(analysis.pairsNotShown).to.equal(2980);
+    expect(analysis.pairsNotShown, 'each once').to.equal(1480);
     expect(analysis.paths.length).to.be.at.most(7 * 16);
   });
 
