@@ -32,7 +32,7 @@ export interface SegmentCell {
 interface CompiledSpec {
   from: Uint8Array;
   to: Uint8Array;
-  relation: 'any' | 'same' | 'other';
+  relation: 'any' | 'same' | 'other' | 'beside';
   fromKinds: KindFilter;
   toKinds: KindFilter;
 }
@@ -158,6 +158,10 @@ export class SegmentMeter {
   private related(spec: CompiledSpec, from: number, to: number): boolean {
     if (spec.relation === 'any') return true;
     if (spec.relation === 'other') return from !== to;
+    if (spec.relation === 'beside') {
+      const { all } = this.cursor.devices;
+      return from !== to && all[from]?.netns === all[to]?.netns;
+    }
     // A packet that a socket's reader takes has no device any more.
     return from === to || to === 0;
   }

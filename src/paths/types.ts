@@ -6,8 +6,8 @@ export interface SegmentEnd {
   /** The role of the probe (preferred), or its name. */
   role?: ProbeRole;
   probe?: string;
-  /** `same`: the device must be that of the segment's other end; `other`: it must differ. Absent: any. */
-  device?: 'same' | 'other';
+  /** `same`: the device must be that of the segment's other end; `other`: it must differ; `beside`: differ, in the same network namespace. Absent: any. */
+  device?: 'same' | 'other' | 'beside';
   /** `tap`, `veth`, `bridge`, `vxlan`, `physical` …: only devices of this kind (as the host lists them). Absent: any. */
   deviceKind?: string[];
 }
