@@ -33,7 +33,8 @@ static __always_inline void vd_read_table(struct vd_verdict *verdict, __u32 opti
 		bpf_probe_read_kernel_str(verdict->table, sizeof(verdict->table), &table->name);
 	} else if (options & VD_OPT_EBTABLE && bpf_core_type_exists(struct ebt_table)) {
 		bpf_probe_read_kernel_str(verdict->table, sizeof(verdict->table), &ebtable->name);
-	} else if (options & VD_OPT_CHAIN && bpf_core_type_exists(struct nft_chain)) {
+	} else if (options & VD_OPT_CHAIN && bpf_core_type_exists(struct nft_chain) &&
+		   bpf_core_type_exists(struct nft_table)) {
 		bpf_probe_read_kernel_str(verdict->chain, sizeof(verdict->chain), BPF_CORE_READ(chain, name));
 		bpf_probe_read_kernel_str(verdict->table, sizeof(verdict->table), BPF_CORE_READ(chain, table, name));
 	}

@@ -37,11 +37,12 @@ const EXTRA: Record<number, [fixed: number, each: number]> = {
   [BTF_KIND.ENUM64]: [0, 12],
 };
 
-/** A member of a struct or union, or a parameter of a function. `offset` in bits (members only). */
+/** A member of a struct or union. `offset` in bits; `bits` is the width of a bitfield. */
 export interface BtfMember {
   name: string;
   type: number;
   offset: number;
+  bits?: number;
 }
 
 /**
@@ -100,6 +101,11 @@ export class BtfData {
     return this.#head(id, 8);
   }
 
+  /** Of integers: whether they are signed (1), characters (2), truth values (4). */
+  encoding(id: number): number {
+    return this.kind(id) === BTF_KIND.INT ? (this.#head(id, 12) >>> 24) & 0xf : 0;
+  }
+
   /** Element type and count of an array. */
   array(id: number): { type: number; count: number } {
     const [data, at] = this.#place(id);
@@ -118,6 +124,7 @@ export class BtfData {
         name: this.string(data.#view.getUint32(member, true)),
         type: data.#view.getUint32(member + 4, true),
         offset: bitfields ? offset & 0xffffff : offset,
+        ...(bitfields && offset >>> 24 > 0 && { bits: offset >>> 24 }),
       };
     });
   }

@@ -7,6 +7,9 @@ import type { BtfArgument } from './types.js';
 
 const KERNEL_BTF_FOLDER = '/sys/kernel/btf';
 
+/** A type of this name marks BTF that vdiag made from an offsets table (src/bpf/synthesis). */
+export const SYNTHESISED_MARK = 'vdiag_synthesised';
+
 const SKIPPED: ReadonlySet<number> = new Set([
   BTF_KIND.TYPEDEF,
   BTF_KIND.CONST,
@@ -32,6 +35,11 @@ export class KernelBtf {
   static #running: BtfData | undefined;
 
   readonly #modules = new Map<string, BtfData>();
+
+  /** Made from an offsets table: it does not know all functions and tracepoints that the kernel has. */
+  get partial(): boolean {
+    return this.kernel.find(SYNTHESISED_MARK).length > 0;
+  }
 
   private constructor(
     readonly kernel: BtfData,

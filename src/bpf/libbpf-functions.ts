@@ -34,6 +34,20 @@ export const progLoadOptions = koffi.struct({
   log_buf: 'void *',
 });
 
+/** struct bpf_object_open_opts (tools/lib/bpf/libbpf.h), as libbpf 1.0 knows it. */
+export const objectOpenOptions = koffi.struct({
+  sz: 'size_t',
+  object_name: 'void *',
+  relaxed_maps: 'size_t',
+  pin_root_path: 'void *',
+  attach_prog_fd: 'size_t',
+  kconfig: 'void *',
+  btf_custom_path: 'const char *',
+  kernel_log_buf: 'void *',
+  kernel_log_size: 'size_t',
+  kernel_log_level: 'size_t',
+});
+
 /** struct bpf_link_create_opts with the kprobe_multi member of its union. */
 export const linkCreateOptions = koffi.struct({
   sz: 'size_t',
@@ -92,10 +106,15 @@ export function bindFunctions() {
     ),
     setPrint: bind<(printer: Pointer) => Pointer | null>(library, 'void *libbpf_set_print(void *printer)'),
     version: bind<() => string>(library, 'const char *libbpf_version_string()'),
-    openFile: bind<(file: string, options: null) => Pointer | null>(
-      library,
-      'void *bpf_object__open_file(const char *path, void *options)',
+    memfdCreate: bind<(name: string, flags: number) => number>(
+      libc,
+      'int memfd_create(const char *name, unsigned int flags)',
     ),
+    openFile: bind<(file: string, options: object | null) => Pointer | null>(library, [
+      'bpf_object__open_file',
+      'void *',
+      ['const char *', koffi.pointer(objectOpenOptions)],
+    ]),
     load: bind<(object: Pointer) => number>(library, 'int bpf_object__load(void *object)'),
     close: bind<(object: Pointer) => void>(library, 'void bpf_object__close(void *object)'),
     next: bind<(object: Pointer, previous: Pointer | null) => Pointer | null>(

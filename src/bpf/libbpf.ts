@@ -1,6 +1,14 @@
+import { writeSync } from 'node:fs';
 import { getSystemErrorName } from 'node:util';
 import koffi from 'koffi';
-import { bindFunctions, linkCreateOptions, type Pointer, progLoadOptions, withDefaults } from './libbpf-functions.js';
+import {
+  bindFunctions,
+  linkCreateOptions,
+  objectOpenOptions,
+  type Pointer,
+  progLoadOptions,
+  withDefaults,
+} from './libbpf-functions.js';
 
 export type { Pointer } from './libbpf-functions.js';
 
@@ -84,8 +92,23 @@ export class Libbpf {
     return this.#messages.splice(0).join('');
   }
 
-  openObject(file: string): Pointer {
-    return this.#pointer(this.#functions.openFile(file, null), `open ${file}`);
+  /** @param btfFile the kernel's types, where they do not come from the kernel itself */
+  openObject(file: string, btfFile?: string): Pointer {
+    if (btfFile === undefined) return this.#pointer(this.#functions.openFile(file, null), `open ${file}`);
+    const options = withDefaults(objectOpenOptions, {
+      sz: koffi.sizeof(objectOpenOptions),
+      btf_custom_path: btfFile,
+    });
+    return this.#pointer(this.#functions.openFile(file, options), `open ${file}`);
+  }
+
+  /** Makes a file that is in memory only and gone with its descriptor, which is returned (memfd_create(2)). */
+  memoryFile(name: string, content: Uint8Array): number {
+    const CLOEXEC = 1;
+    const fd = this.#functions.memfdCreate(name, CLOEXEC);
+    if (fd < 0) throw new BpfCallError('make a file in memory', koffi.errno());
+    writeSync(fd, content);
+    return fd;
   }
 
   loadObject(object: Pointer): void {

@@ -35,10 +35,16 @@ export interface LoadedObject {
 /**
  * Opens the compiled object, and loads it with only the wanted templates.
  * @param ringBytes size of the ring; rounded up to a power of two, at least a page
+ * @param btfFile BTF of this kernel, where it does not come from the kernel itself
  * @throws VdiagError (status 3) when it is missing, this process may not, or the kernel refuses it: with the end of the
  *   verifier's log.
  */
-export function loadObject(templates: ReadonlySet<string>, ringBytes: number, file = OBJECT_FILE): LoadedObject {
+export function loadObject(
+  templates: ReadonlySet<string>,
+  ringBytes: number,
+  file = OBJECT_FILE,
+  btfFile?: string,
+): LoadedObject {
   const libbpf = Libbpf.get();
   if (!existsSync(file)) {
     throw new VdiagError(
@@ -49,7 +55,7 @@ export function loadObject(templates: ReadonlySet<string>, ringBytes: number, fi
   libbpf.takeMessages();
   let object: Pointer;
   try {
-    object = libbpf.openObject(file);
+    object = libbpf.openObject(file, btfFile);
   } catch (error) {
     throw loadError(error, file, libbpf.takeMessages());
   }

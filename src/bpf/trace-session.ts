@@ -13,9 +13,11 @@ import { readCounters, readHits } from './counters.js';
 import { encodeConfig, encodeKeys } from './filter.js';
 import { MAP_SIZE } from './kernel-side.gen.js';
 import { Libbpf } from './libbpf.js';
-import { type LoadedObject, loadObject } from './object.js';
+import { type LoadedObject, loadObject, OBJECT_FILE } from './object.js';
 import { type ProgramPlan, planProgram } from './programs.js';
 import { functionAddresses } from './symbols.js';
+import { coreAccesses } from './synthesis/core-accesses.js';
+import { lackingPrograms } from './synthesis/layout.js';
 import { patchTemplate } from './template.js';
 import {
   type AttachRequest,
@@ -47,13 +49,13 @@ export function openTrace(options: TraceOptions): TraceSession {
     namespaces: encodeKeys('namespaces', options.filter.netns ?? []),
   };
   const failed: FailedProbe[] = [];
-  const planned = planAll(options.requests, failed);
+  const planned = withTypesFor(planAll(options.requests, failed), options, failed);
   const templates = new Set([DEFAULT_TEMPLATE]);
   for (const { plan } of planned) {
     templates.add(plan.template);
     if (plan.returnTemplate) templates.add(plan.returnTemplate);
   }
-  const object = loadObject(templates, options.ringBytes, options.objectFile);
+  const object = loadObject(templates, options.ringBytes, options.objectFile, options.btfFile);
   const session = new Session(object, options, failed);
   try {
     for (const map of ['devices', 'namespaces'] as const) {
@@ -80,6 +82,18 @@ function planAll(requests: readonly AttachRequest[], failed: FailedProbe[]): Pla
     if (!('why' in plan)) return [{ request, plan }];
     failed.push({ index, why: plan.why });
     return [];
+  });
+}
+
+/** Types that do not come from the kernel may not do for every program; one too many and the whole object is refused. */
+function withTypesFor(planned: Planned[], options: TraceOptions, failed: FailedProbe[]): Planned[] {
+  if (options.btfFile === undefined) return planned;
+  const types = KernelBtf.load(options.btfFile).kernel;
+  const lacking = lackingPrograms(types, coreAccesses(options.objectFile ?? OBJECT_FILE));
+  return planned.filter(({ request, plan }) => {
+    const why = lacking.get(plan.template) ?? lacking.get(plan.returnTemplate ?? '');
+    if (why) failed.push({ index: request.index, why: `the given BTF does not do for it: ${why.join(', ')}` });
+    return !why;
   });
 }
 

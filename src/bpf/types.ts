@@ -101,6 +101,8 @@ export interface TraceOptions {
   autoWatch?: boolean;
   /** Compiled object; the package's own when absent. */
   objectFile?: string;
+  /** BTF of this kernel, where it does not come from the kernel itself (src/bpf/synthesis/given-types.ts). */
+  btfFile?: string;
   /** Called after each probe: attaching dozens of functions takes seconds on some kernels. */
   onProgress?: (done: number, of: number) => void;
 }
