@@ -50,8 +50,8 @@ export class RoundTrips {
     trips.sum += total;
     this.count++;
     const begun = request.reverse ? 1 : 0;
-    for (let i = 0; i < request.cells.length; i++) cells[request.cells[i]].inTrips[begun] += request.times[i];
-    for (let i = 0; i < reply.measured; i++) cells[reply.cells[i]].inTrips[begun] += reply.times[i];
+    addTimes(cells, begun, request.cells, request.times, request.cells.length);
+    addTimes(cells, begun, reply.cells, reply.times, reply.measured);
   }
 
   private icmp(path: PathState, flow: Flow, packet: PacketHeaders): void {
@@ -129,6 +129,28 @@ export class RoundTrips {
   private answer(reply: PathState, request: Request, patience: number): void {
     this.settle(request);
     if (reply.firstTs >= request.firstTs && reply.firstTs - request.firstTs < patience) reply.answers = request;
+  }
+}
+
+/**
+ * Adds what a packet spent in each segment to that of the round trips. The parts of one that was cut up, and its clones,
+ * pass a segment side by side: the longest of them counts.
+ */
+function addTimes(
+  cells: readonly SegmentCell[],
+  begun: 0 | 1,
+  indices: readonly number[],
+  times: readonly number[],
+  count: number,
+): void {
+  for (let i = 0; i < count; i++) {
+    const cell = cells[indices[i]];
+    if (times[i] > cell.longest) cell.longest = times[i];
+  }
+  for (let i = 0; i < count; i++) {
+    const cell = cells[indices[i]];
+    cell.inTrips[begun] += cell.longest;
+    cell.longest = 0;
   }
 }
 

@@ -20,6 +20,8 @@ export interface SegmentCell {
   offset: number;
   /** ns spent in it by packets of complete round trips, by who began them: [a, b]. */
   inTrips: [number, number];
+  /** Work space of {@link RoundTrips}: the longest time (ns) of one packet. */
+  longest: number;
   /** Packets that entered it and did not leave it; how many of these were seen dropped. */
   lost: number;
   dropped: number;
@@ -172,7 +174,7 @@ export class SegmentMeter {
     if (!cell && pair.cells.length < MAX_CELLS_OF_PAIR) {
       cell = {
         ...{ index: pair.cells.length, spec, reverse, from, to, latency: new Latency(), offset: Infinity },
-        inTrips: [0, 0],
+        ...{ inTrips: [0, 0], longest: 0 },
         ...{ lost: 0, dropped: 0, pid: 0, tid: 0, votes: 0 },
       };
       pair.cells.push(cell);

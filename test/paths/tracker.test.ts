@@ -276,10 +276,13 @@ describe('paths', () => {
       cut.hop(ts + 3 * US, 'skb_copy_datagram_iovec', TAP2, { pid: 4711 });
       cut.hop(ts + 4 * US, 'consume_skb', TAP2, { flags: FLAG.freed });
     }
+    const back = { ...tcp, src: B, sport: 80, dst: A, dport: 4000, seq: 1, ack: 3800, payload: 0, ipId: 1 };
+    traffic.tapToTap(1001 * MS, TAP2, TAP1, back);
     const again = traffic.packet(600 * MS, 'net_dev_queue', TAP2, { ...tcp, seq: 1000, payload: 1400, ipId: 9 });
     again.hop(600 * MS + US, 'consume_skb', TAP2, { flags: FLAG.freed });
     const analysis = traffic.analyse();
-    expect(analysis.packets, 'the large one and the retransmission').to.equal(2);
+    expect(analysis.packets, 'the large one, its acknowledgement and the retransmission').to.equal(3);
+    expect(segment(analysis, 'qdisc').share, 'the longest of the parts').to.be.within(0.95, 1);
     expect(segment(analysis, 'qdisc').latency).to.deep.include({ count: 2 });
     expect(segment(analysis, 'qdisc').latency.max).to.be.closeTo(999, 0.01);
     expect(segment(analysis, 'ring').latency.count).to.equal(2);
