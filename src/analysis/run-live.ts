@@ -33,6 +33,7 @@ export async function runLive(options: LiveRunOptions): Promise<{ analysis: Anal
     { source: { kind: 'live', ring: session.ring }, pipeline, recorder: recording?.handle },
     options.onProgress,
   );
+  session.start();
   const checkpoints = new Checkpoints(recording, () => countersOf(session, pipeline.plan));
   let interrupted: boolean;
   try {

@@ -61,9 +61,11 @@ export function openTrace(options: TraceOptions): TraceSession {
     for (const map of ['devices', 'namespaces'] as const) {
       for (const key of wanted[map]) Libbpf.get().update(object.mapFd(map), key, Buffer.alloc(4));
     }
-    session.configure(config);
+    // Quiet until all is attached: a packet that only the first probes see would seem to be lost on its way.
+    session.configure(encodeConfig({}, { stop: true }));
     session.watch(options.watchTids ?? []);
     session.attachAll(planned, options.onProgress ?? (() => undefined));
+    session.configure(options.paused ? encodeConfig({}, { stop: true }) : config);
     return session;
   } catch (error) {
     session.close();
@@ -113,6 +115,11 @@ class Session implements TraceSession {
   ) {
     this.ring = { fd: object.mapFd('events'), size: object.ringBytes };
     this.#config = object.mapFd('config');
+  }
+
+  start(): void {
+    if (!this.options.paused || this.#fds.length === 0) return;
+    this.configure(encodeConfig(this.options.filter, { autoWatch: this.options.autoWatch ?? false }));
   }
 
   configure(config: Buffer): void {

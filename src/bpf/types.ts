@@ -99,6 +99,8 @@ export interface TraceOptions {
   watchTids?: number[];
   /** Also watch each thread that copies out a matching packet. */
   autoWatch?: boolean;
+  /** Attach, but let nothing through until `start`: attaching and reading counters takes a while on a busy host. */
+  paused?: boolean;
   /** Compiled object; the package's own when absent. */
   objectFile?: string;
   /** BTF of this kernel, where it does not come from the kernel itself (src/bpf/synthesis/given-types.ts). */
@@ -142,6 +144,8 @@ export interface TraceSession {
   counters(): TraceCounters;
   /** Events emitted (or lost to a full ring) by probe index. */
   hits(): Map<number, number>;
+  /** Lets events through, if it was opened `paused`. */
+  start(): void;
   /** Watch more threads. */
   watch(tids: readonly number[]): void;
   /** Detaches; the ring stays readable until `release`. Safe to call twice. */

@@ -87,6 +87,7 @@ export async function answerLive(request: LiveRequest): Promise<Report> {
     ringBytes: request.ringBytes,
     watchTids: ends.watchTids,
     autoWatch: true,
+    paused: true,
     onProgress: (done, of) => onProgress({ phase: 'attaching', done, of }),
   });
   try {
