@@ -56,6 +56,13 @@ static __always_inline bool vd_follow_and_tell(struct vd_hit *hit, bool whole)
 
 	if (!config_now || !hit->skb)
 		return false;
+	if (hit->options & VD_OPT_GONE) {
+		if (!vd_follow_gone(hit, hit->options & VD_OPT_RECALL))
+			return false;
+		if (whole)
+			vd_emit_hop(hit);
+		return true;
+	}
 	view = vd_claim_view();
 	if (!view)
 		return false;

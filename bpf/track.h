@@ -418,6 +418,21 @@ static __always_inline void vd_go_on(struct vd_hit *hit, struct vd_track *track)
 		vd_end(hit, track);
 }
 
+/* For a hit after which the skb may be gone: which packet it is, or was until just now, without looking into it. */
+static __always_inline bool vd_follow_gone(struct vd_hit *hit, bool recall)
+{
+	__u64 skb = hit->skb;
+	struct vd_track *track = bpf_map_lookup_elem(&paths, &skb);
+
+	if (!track && !recall)
+		return false;
+	vd_find_place(hit);
+	if (!track)
+		return vd_recall_freed(hit);
+	vd_go_on(hit, track);
+	return true;
+}
+
 /*
  * Finds out which packet hit->skb is, and whether it is wanted. On true hit->path is set; hit->changed says that user
  * space does not know the headers yet.
@@ -429,17 +444,9 @@ static __always_inline bool vd_follow(const struct vd_config *config_now, struct
 
 	if (!track && hit->options & VD_OPT_FREE)
 		vd_forget_freed(hit);
-	if (!track && hit->options & VD_OPT_RECALL) {
-		vd_find_place(hit);
-		return vd_recall_freed(hit);
-	}
-	if (!track && hit->options & (VD_OPT_NO_BEGIN | VD_OPT_GONE))
+	if (!track && hit->options & VD_OPT_NO_BEGIN)
 		return false;
 	vd_find_place(hit);
-	if (track && hit->options & VD_OPT_GONE) {
-		vd_go_on(hit, track);
-		return true;
-	}
 	vd_read_outer(hit, view);
 	if (track && vd_reads_as_before(hit, track, view)) {
 		vd_go_on(hit, track);

@@ -40,12 +40,19 @@ static __always_inline void vd_read_table(struct vd_verdict *verdict, __u32 opti
 	}
 }
 
-/* nf_hook_slow (net/netfilter/core.c): 1 go on, 0 stolen or queued, negative errno dropped. */
-static __always_inline __s64 vd_hook_slow_verdict(__s32 ret)
+/*
+ * What a return value says. nf_hook_slow (net/netfilter/core.c): 1 go on, 0 stolen or queued, negative errno dropped.
+ * Others: the verdict in the low byte; a rule that frees what it drops (NF_DROP_REASON, in stable 6.1 too) says that the
+ * packet was stolen, with an errno above.
+ */
+static __always_inline __s64 vd_verdict_of(__u64 options, __u32 ret)
 {
-	if (ret < 0)
-		return NF_DROP;
-	return ret == 1 ? NF_ACCEPT : NF_STOLEN;
+	if (options & VD_OPT_HOOK_SLOW) {
+		if ((__s32)ret < 0)
+			return NF_DROP;
+		return ret == 1 ? NF_ACCEPT : NF_STOLEN;
+	}
+	return (ret & 0xff) == NF_STOLEN && ret >> 16 ? NF_DROP : ret & 0xff;
 }
 
 static __always_inline void vd_emit_verdict(struct vd_hit *hit, __u64 ret)
@@ -55,7 +62,7 @@ static __always_inline void vd_emit_verdict(struct vd_hit *hit, __u64 ret)
 
 	if (!verdict)
 		return;
-	hit->ret = hit->options & VD_OPT_HOOK_SLOW ? vd_hook_slow_verdict(ret) : (ret & 0xff);
+	hit->ret = vd_verdict_of(hit->options, ret);
 	hit->flags = VD_FLAG_RETURN;
 	vd_fill_hop(&verdict->hop, hit, VD_KIND_VERDICT);
 	verdict->hook = 0;
@@ -85,19 +92,22 @@ static __always_inline void vd_unpack(struct vd_hit *hit)
 	}
 }
 
-/* At the function's exit. Only nf_hook_slow frees what it drops; the others leave that to their caller. */
+/* At the function's exit: what was stolen, or dropped and freed at once, is gone. Just dropped, it is the last one freed. */
 static __always_inline int verdict_hit(struct vd_hit *hit)
 {
-	__s64 ret = hit->ret;
+	__u64 ret = hit->ret;
+	__s64 verdict = vd_verdict_of(hit->options, ret);
+	bool dropped = verdict == NF_DROP && (__u32)ret != NF_DROP;
+	bool gone = dropped || verdict == NF_STOLEN;
 
+	/* The same number again, but the verifier forgets what each way here has told it: they become one. */
+	bpf_probe_read_kernel(&ret, sizeof(ret), &ret);
 	vd_unpack(hit);
 	hit->ret = 0;
 	hit->flags = 0;
-	if (hit->options & VD_OPT_HOOK_SLOW && (__s32)ret != 1) {
-		/* Dropped: kfree_skb has just ended it. Stolen or queued: it may be anywhere. */
-		if ((__s32)ret == 0 || !vd_config_now() || !vd_recall_freed(hit))
+	if (gone) {
+		if (!vd_config_now() || !hit->skb || !vd_follow_gone(hit, dropped))
 			return 0;
-		vd_find_place(hit);
 	} else if (!vd_follow_and_tell(hit, false)) {
 		return 0;
 	}
