@@ -210,6 +210,7 @@ async function finish(candidate: Candidate, input: DiagnosisInput): Promise<Diag
     confidence: candidate.confidence,
     summary: fillTemplate(rule.summary, data),
     summaryZh: fillTemplate(rule.summaryZh, data),
+    ...(subject.segment && { share: subject.segment.share }),
     explains: share.en,
     explainsZh: share.zh,
     why: candidate.why,
@@ -239,6 +240,7 @@ function byWeight(x: Diagnosis, y: Diagnosis): number {
   return (
     LEVELS[x.severity] - LEVELS[y.severity] ||
     sure[x.confidence] - sure[y.confidence] ||
+    (y.share ?? 0) - (x.share ?? 0) ||
     weight(y) - weight(x) ||
     x.id.localeCompare(y.id)
   );

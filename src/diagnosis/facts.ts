@@ -76,10 +76,13 @@ export class DiagnosisFacts {
         const threads = analysis.sched.filter((thread) => thread.pid === pid);
         if (threads.length === 0) return undefined;
         const slowest = threads.reduce((x, y) => (y.wait.p99 > x.wait.p99 ? y : x));
+        const maxMs = Math.max(...threads.map((thread) => thread.wait.max));
+        const subjectMs = Number(subject.data.maxMs ?? 0);
         return {
           p50Ms: slowest.wait.p50,
           p99Ms: slowest.wait.p99,
-          maxMs: Math.max(...threads.map((thread) => thread.wait.max)),
+          maxMs,
+          ofSubject: subjectMs > 0 ? maxMs / subjectMs : 0,
           count: threads.reduce((sum, thread) => sum + thread.wait.count, 0),
           comm: slowest.comm,
           tid: slowest.tid,

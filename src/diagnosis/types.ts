@@ -24,6 +24,8 @@ export interface Diagnosis {
   confidence: Confidence;
   summary: string;
   summaryZh: string;
+  /** Share (0 to 1) of the round trip that the slow place takes; absent when it is about something else. */
+  share?: number;
   /** What share of the trouble it accounts for, in words; empty when it cannot be said. */
   explains: string;
   explainsZh: string;

@@ -130,7 +130,10 @@ export const DIAGNOSIS_FACTS: Record<string, DiagnosisFact> = {
   sched: {
     describe: 'how long the threads of a process waited for a CPU; unknown without scheduler events',
     params: { pid: { type: 'number', describe: "the process; default: the subject's consumer" } },
-    members: SCHED_MEMBERS,
+    members: {
+      ...SCHED_MEMBERS,
+      ofSubject: number('the longest wait, divided by the longest stay in the segment that is suspect; 0 without one'),
+    },
   },
   pair: {
     describe: "the subject's pair, else the busiest one",
