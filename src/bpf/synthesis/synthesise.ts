@@ -82,7 +82,7 @@ class Synthesis {
   #type(type: DeclaredType): number {
     const { pointers, count } = type;
     if (count !== undefined) {
-      const { count: _, ...one } = type;
+      const one = { ...type, count: undefined };
       const element = this.#type(one);
       const index = this.#type({ ...VOID, base: 'int', name: 'u32', baseBytes: 4 });
       return this.#once(`${key(one)}[${count}]`, () => this.#writer.array(element, count, index));
