@@ -23,8 +23,20 @@ export function readBaseline(file: string): { file: string; report: Report } {
       cause: error,
     });
   }
-  if (report?.kind !== 'Report' || report.apiVersion !== 'vdiag/v1' || !Array.isArray(report.pairs)) {
+  if (report?.kind !== 'Report' || report.apiVersion !== 'vdiag/v1' || !hasLatencies(report)) {
     throw new VdiagError({ message: `the baseline ${file} is not a report`, expected }, 2);
   }
   return { file, report: report as Report };
+}
+
+/** Whether a report has what a comparison reads. */
+function hasLatencies({ pairs }: Partial<Report>): boolean {
+  return (
+    Array.isArray(pairs) &&
+    pairs.every(
+      (pair) =>
+        Array.isArray(pair?.segments) &&
+        pair.segments.every(({ label, latency }) => typeof label === 'string' && typeof latency?.p99 === 'number'),
+    )
+  );
 }

@@ -1,4 +1,4 @@
-import { readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { VdiagError } from '../base/errors.js';
@@ -112,7 +112,14 @@ async function removeNamespaces(names: readonly string[]): Promise<string[]> {
   if (names.length === 0) return [];
   requireRoot();
   await endProcesses(names);
-  for (const name of names) await runOrThrow(['ip', 'netns', 'delete', name]);
+  for (const name of names) {
+    try {
+      await runOrThrow(['ip', 'netns', 'delete', name]);
+    } catch (error) {
+      // Somebody else removed it in the meantime: it is gone, which is what was asked for.
+      if (existsSync(join(NAMESPACES, name))) throw error;
+    }
+  }
   return [...names];
 }
 

@@ -18,6 +18,8 @@ export interface ReplayRequest {
   baseline?: { file: string; report: Report };
   signal?: AbortSignal;
   onProgress?: (progress: RunProgress) => void;
+  /** Without a thread of its own; see ReplayRunOptions. */
+  inThisThread?: boolean;
 }
 
 /**
@@ -34,6 +36,7 @@ export async function answerReplay(request: ReplayRequest): Promise<Report> {
       recording,
       pipeline: { ...pipelineOptions(meta, hostView(recording), scenario, library), origin: request.file },
       signal,
+      inThisThread: request.inThisThread,
       onProgress: ({ events, findings }) => onProgress?.({ phase: 'replaying', events, findings }),
     });
     const source = createRecordedSource(entriesOf(recording), meta.ownNetns);

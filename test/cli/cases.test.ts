@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { expect } from 'chai';
 import { readDocument, yamlFilesBelow } from '../../src/base/documents.js';
 import { packagePath } from '../../src/base/package-root.js';
+import { printable } from '../../src/base/sanitize.js';
 
 /** A command line, what lies in its folder, and what must come of it. */
 interface Case {
@@ -12,9 +13,12 @@ interface Case {
   command: string[];
   files?: Record<string, string>;
   env?: Record<string, string>;
-  status: number;
+  /** One of these. */
+  status: number | number[];
   /** Texts that must be in the output, in this order. */
   stdout?: string[];
+  /** The whole output. */
+  stdoutIs?: string;
   stderr?: string[];
   /** Texts that must be in neither. */
   never?: string[];
@@ -29,7 +33,12 @@ function vdiag(
     execFile(
       process.execPath,
       [packagePath('dist/cli/main.js'), ...args],
-      { cwd: options.cwd, env: { ...process.env, XDG_CONFIG_HOME: options.cwd, ...options.env }, timeout: 60_000, maxBuffer: 64 << 20 },
+      {
+        cwd: options.cwd,
+        env: { ...process.env, XDG_CONFIG_HOME: options.cwd, ...options.env },
+        timeout: 60_000,
+        maxBuffer: 64 << 20,
+      },
       (error, stdout, stderr) => resolve({ status: error ? (error.code ?? String(error.signal)) : 0, stdout, stderr }),
     );
   });
@@ -57,10 +66,13 @@ describe('command line', () => {
           }
           const args = one.command.map((word) => word.replaceAll('PACKAGE', packagePath().replace(/\/$/, '')));
           const { status, stdout, stderr } = await vdiag(args, { cwd, env: one.env });
-          expect(status, `${stdout}\n${stderr}`).to.equal(one.status);
+          expect([one.status].flat(), `${status}\n${stdout}\n${stderr}`).to.include(status);
           expectInOrder(stdout, one.stdout ?? []);
           expectInOrder(stderr, one.stderr ?? []);
+          if (one.stdoutIs !== undefined) expect(stdout).to.equal(one.stdoutIs);
+          // No stack trace, and nothing that a terminal obeys.
           for (const never of [...(one.never ?? []), '    at ']) expect(`${stdout}\n${stderr}`).not.to.include(never);
+          expect(printable(`${stdout}${stderr}`, { multiline: true })).to.equal(`${stdout}${stderr}`);
         } finally {
           rmSync(cwd, { recursive: true, force: true });
         }
