@@ -72,8 +72,15 @@ function segmentSubjects(kinds: string[], analysis: Analysis): Subject[] {
   return [...worst.values()].map(({ pair, segment, lost, pairs }) => ({
     segment,
     pair,
-    data: { ...segmentData(segment, pair), lostAllPairs: lost, pairs },
+    data: { ...segmentData(segment, pair), ...slowestThread(segment, analysis), lostAllPairs: lost, pairs },
   }));
+}
+
+/** Of a peer's threads, any may keep it from answering: the one that waits longest for a CPU speaks for them. */
+function slowestThread({ spec, consumer }: SegmentStats, analysis: Analysis): { consumerTid?: number } {
+  const threads = spec.kind === 'peer' ? analysis.sched.filter(({ pid }) => pid === consumer?.pid) : [];
+  if (threads.length === 0) return {};
+  return { consumerTid: threads.reduce((x, y) => (y.wait.max > x.wait.max ? y : x)).tid };
 }
 
 /** The members of a segment as conditions and templates name them. Latencies in ms. */
