@@ -71,7 +71,11 @@ function tracefs(): Ability {
 }
 
 function dropReasons(btf: KernelBtf | undefined, noBtf: Ability): Ability {
-  if (!btf) return noBtf;
+  return btf ? dropReasonsBy(btf) : noBtf;
+}
+
+/** Whether the tracepoint kfree_skb tells why a packet is dropped, by what these types say of it. */
+export function dropReasonsBy(btf: KernelBtf): Ability {
   const given = btf.tracepointArgs('kfree_skb')?.some(({ type }) => type === 'skb_drop_reason');
   if (given) return { ok: true };
   return { ok: false, why: 'the tracepoint kfree_skb of this kernel gives no reason', cure: 'boot a kernel of 5.17 or later' };

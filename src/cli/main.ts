@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { EXIT, VdiagError, formatProblem } from '../base/errors.js';
 import { packagePath } from '../base/package-root.js';
 import { printable } from '../base/sanitize.js';
+import { btfCommand } from './commands/btf.js';
 import { completionCommand } from './commands/completion.js';
 import { doctorCommand } from './commands/doctor.js';
 import { kbCommand } from './commands/kb.js';
@@ -45,6 +46,7 @@ Exit status of run: 0 nothing found at or above --fail-on, 1 something found, 2 
   program.addCommand(rulesCommand());
   program.addCommand(probesCommand());
   program.addCommand(scenariosCommand());
+  program.addCommand(btfCommand());
   program.addCommand(kbCommand());
   program.addCommand(labCommand());
   program.addCommand(completionCommand(() => program));

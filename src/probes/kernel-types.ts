@@ -2,6 +2,8 @@ import type { BtfArgument } from '../bpf/types.js';
 
 /** What this folder asks of the kernel's BTF; KernelBtf of src/bpf answers it. */
 export interface KernelTypes {
+  /** They do not know all that the kernel has: what they lack may be there. */
+  readonly partial?: boolean;
   /** Arguments of a tracepoint, without the leading `void *__data`; undefined when there is no such tracepoint. */
   tracepointArgs(name: string): readonly BtfArgument[] | undefined;
   /** Arguments of a function, modules included; undefined when BTF does not have it. */

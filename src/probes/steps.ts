@@ -54,7 +54,7 @@ function tracepointSteps(point: ProbePoint, index: number, context: StepContext)
   const name = point.tracepoint.slice(point.tracepoint.indexOf(':') + 1);
   const expected = point.args?.tracepoint;
   const prototype = context.types?.tracepointArgs(name);
-  if (context.types && !prototype) {
+  if (context.types && !context.types.partial && !prototype) {
     return [{ cause: absentModule(point, context) ?? { code: 'no-tracepoint', detail: point.tracepoint } }];
   }
   const found = prototype ? findArguments(program(point), prototype, expected) : withoutBtf(point, expected);

@@ -1,7 +1,7 @@
 import { arch, release } from 'node:os';
 import { KernelBtf } from '../bpf/btf.js';
 import { Libbpf } from '../bpf/libbpf.js';
-import { kernelSupport } from '../bpf/support.js';
+import { dropReasonsBy, kernelSupport } from '../bpf/support.js';
 import { openTrace } from '../bpf/trace-session.js';
 import type { KernelSupport, TraceOptions, TraceSession } from '../bpf/types.js';
 import { VdiagError } from '../base/errors.js';
@@ -11,22 +11,53 @@ import type { Catalogue, ProbeSelection } from '../probes/catalogue.js';
 import { afterAttach, type AttachPlan, planProbes, requireAttached, withoutRetries } from '../probes/plan.js';
 import type { KernelTypes } from '../probes/kernel-types.js';
 import type { KernelCapabilities, ProbePlan } from '../probes/types.js';
+import type { GivenTypes } from '../bpf/synthesis/given-types.js';
+import { fittingTypes, tableFor } from './given-kernel.js';
 
 /** What this kernel allows, and its types. */
 export interface HostKernel {
   capabilities: KernelCapabilities;
   types: KernelTypes | undefined;
+  /** Where programs get the kernel's types, when not from the kernel itself. */
+  btfFile?: string;
 }
 
-/** Asks the kernel what it allows. @throws VdiagError (3) without libbpf. */
-export function examineKernel(): HostKernel {
-  const capabilities = capabilitiesOf(kernelSupport());
+/**
+ * Asks the kernel what it allows.
+ * @param btf types for a kernel without BTF, as `--btf` names them; they are checked on packets of vdiag's own
+ * @throws VdiagError (3) without libbpf, or for types that are not this kernel's; (2) for a file that has none
+ */
+export function examineKernel(btf?: string): HostKernel {
+  const support = kernelSupport();
+  const given = btf === undefined ? shippedTypes(support) : fittingTypes(btf, support.release);
+  if (given) {
+    const dropReasons = dropReasonsBy(given.types);
+    return {
+      capabilities: capabilitiesOf({ ...support, btf: { ok: true }, ...(!support.btf.ok && { dropReasons }) }),
+      types: given.types,
+      btfFile: given.file,
+    };
+  }
+  const capabilities = capabilitiesOf(support);
   return { capabilities, types: capabilities.btf ? KernelBtf.load() : undefined };
 }
 
+/** For a kernel without BTF, the table that ships for its release; if it does not fit after all, that is why there is none. */
+function shippedTypes(support: KernelSupport): GivenTypes | undefined {
+  const name = support.btf.ok ? undefined : tableFor(support.release);
+  if (name === undefined) return undefined;
+  try {
+    return fittingTypes(name, support.release);
+  } catch (error) {
+    if (!(error instanceof VdiagError)) throw error;
+    support.btf.why = `${support.btf.why ?? 'no BTF'}; ${error.problems[0]!.message}`;
+    return undefined;
+  }
+}
+
 /** Examines the kernel. @throws VdiagError (3) without libbpf, or when this process can trace nothing here */
-export function requireTracing(): HostKernel {
-  const kernel = examineKernel();
+export function requireTracing(btf?: string): HostKernel {
+  const kernel = examineKernel(btf);
   if (!kernel.capabilities.rawTracepoint && !kernel.capabilities.kprobe) throw cannotTrace(kernel.capabilities);
   return kernel;
 }
@@ -47,7 +78,7 @@ export function attachProbes(
   let current: AttachPlan = planProbes(catalogue, selection, kernel.capabilities, kernel.types);
   for (let round = 1; ; round++) {
     requireAttached(current.plan, selection.require ?? []);
-    const session = openTrace({ ...options, requests: current.requests });
+    const session = openTrace({ ...options, requests: current.requests, btfFile: kernel.btfFile });
     const next = afterAttach(current, session);
     if (next.retry.length === 0 || round === MAX_ROUNDS) {
       if (session.attached.length === 0) {
@@ -73,15 +104,16 @@ function cannotTrace({ lacks }: KernelCapabilities): VdiagError {
 }
 
 /** What `vdiag doctor` looks at; a library that is missing is a finding there, not an error. */
-export function hostForDoctor(): DoctorInput {
+export function hostForDoctor(btf?: string): DoctorInput {
+  let libbpf: string;
   try {
-    const libbpf = Libbpf.get().version;
-    return { ...examineKernel(), libbpf };
+    libbpf = Libbpf.get().version;
   } catch (error) {
     const why = 'libbpf.so.1 cannot be loaded';
     const message = error instanceof VdiagError ? error.problems[0].message : (error as Error).message;
     return { capabilities: capabilitiesOf(noSupport(why)), types: undefined, libbpf: new Error(message) };
   }
+  return { ...examineKernel(btf), libbpf };
 }
 
 function noSupport(why: string): KernelSupport {

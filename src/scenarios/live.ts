@@ -35,6 +35,8 @@ export interface LiveRequest {
   /** Name, path or pid. */
   netns?: string;
   durationSeconds?: number;
+  /** Types of a kernel without BTF: a file, or the name of a shipped table. */
+  btf?: string;
   probes: { set?: ProbeSet; groups?: ProbeGroup[]; require?: string[] };
   ringBytes: number;
   record?: { file: string; force: boolean };
@@ -71,7 +73,7 @@ export async function answerLive(request: LiveRequest): Promise<Report> {
   const { library, onProgress = () => undefined } = request;
   const scenario = loadScenario(request.scenario);
   // First: who may not trace need not name the ends of a run.
-  const kernel = requireTracing();
+  const kernel = requireTracing(request.btf);
   const own = ownNetns();
   const log = new EvidenceLog();
   const source = createRecordingSource(createLiveSource(), { ownNetns: own, onEntry: (entry) => log.add(entry) });
@@ -201,9 +203,12 @@ function selectionOf({ probes }: LiveRequest, scenario: Scenario): ProbeSelectio
 }
 
 /** The command line's choices that change the report, as it tells them. */
-function parametersOf({ ends, filter, devices, netns, probes }: LiveRequest, seconds: number): { [key: string]: Json } {
+function parametersOf(
+  { ends, filter, devices, netns, probes, btf }: LiveRequest,
+  seconds: number,
+): { [key: string]: Json } {
   return withoutGaps({
-    ...{ src: ends.src, dst: ends.dst, ...filter, netns, set: probes.set, groups: probes.groups, seconds },
+    ...{ src: ends.src, dst: ends.dst, ...filter, netns, btf, set: probes.set, groups: probes.groups, seconds },
     ...(devices.length > 0 && { devices }),
   }) as { [key: string]: Json };
 }

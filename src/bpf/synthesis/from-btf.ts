@@ -1,6 +1,6 @@
 import { BTF_KIND, type BtfData } from '../btf-data.js';
-import type { CoreMember } from './core-accesses.js';
-import { findStruct, type Place, placeOf } from './layout.js';
+import { behindTypedefs, type CoreMember } from './core-accesses.js';
+import { findStruct, isComposite, type Place, placeOf } from './layout.js';
 import type { OffsetsMember, OffsetsTable } from './offsets-table.js';
 
 const SIGNED = 1;
@@ -51,5 +51,65 @@ function spell(data: BtfData, type: number): { type: string; size?: number } {
       return spell(data, data.typeOrSize(type));
     default:
       return { type: `${data.encoding(type) & SIGNED ? 's' : 'u'}${data.typeOrSize(type) * 8}` };
+  }
+}
+
+/**
+ * C declarations of those functions and tracepoints that BTF knows, so that their arguments are found by type on a kernel
+ * that does not tell them.
+ */
+export function declarationsOf(
+  data: BtfData,
+  functions: readonly string[],
+  tracepoints: readonly string[],
+): Required<Pick<OffsetsTable, 'functions' | 'tracepoints'>> {
+  const of = (name: string, kind: number): number | undefined => data.find(name).find((id) => data.kind(id) === kind);
+  return {
+    functions: [...new Set(functions)].sort().flatMap((name) => {
+      const id = of(name, BTF_KIND.FUNC);
+      if (id === undefined) return [];
+      const prototype = data.typeOrSize(id);
+      return [`${cName(data, data.typeOrSize(prototype))} ${name}(${parameters(data, prototype, 0)})`];
+    }),
+    tracepoints: [...new Set(tracepoints)].sort().flatMap((name) => {
+      const id = of(`btf_trace_${name}`, BTF_KIND.TYPEDEF);
+      if (id === undefined) return [];
+      // The first parameter is the tracepoint's own data.
+      return [`${name}(${parameters(data, data.typeOrSize(data.typeOrSize(id)), 1)})`];
+    }),
+  };
+}
+
+function parameters(data: BtfData, prototype: number, from: number): string {
+  return data
+    .parameters(prototype)
+    .slice(from)
+    .map(({ name, type }, i) => `${cName(data, type)} ${name || `arg${i}`}`.replace(/\* /, '*'))
+    .join(', ');
+}
+
+/** A type in C; what pointers to functions and arrays point to is left out. */
+function cName(data: BtfData, type: number): string {
+  switch (data.kind(type)) {
+    case BTF_KIND.PTR:
+      return `${cName(data, data.typeOrSize(type)).replace(/\*$/, '* ')} *`.replace('*  *', '**');
+    case BTF_KIND.CONST:
+    case BTF_KIND.VOLATILE:
+    case BTF_KIND.RESTRICT:
+    case BTF_KIND.TYPE_TAG:
+      return cName(data, data.typeOrSize(type));
+    case BTF_KIND.STRUCT:
+    case BTF_KIND.UNION:
+    case BTF_KIND.FWD:
+      return data.name(type) === '' ? 'void' : `struct ${data.name(type)}`;
+    case BTF_KIND.ENUM:
+    case BTF_KIND.ENUM64:
+      return data.name(type) === '' ? 'int' : `enum ${data.name(type)}`;
+    case BTF_KIND.TYPEDEF:
+      return isComposite(data, behindTypedefs(data, type)) ? 'void' : data.name(type);
+    case BTF_KIND.INT:
+      return data.name(type) === '_Bool' ? 'bool' : data.name(type);
+    default:
+      return 'void';
   }
 }

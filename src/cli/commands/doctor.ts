@@ -12,12 +12,13 @@ export function doctorCommand(): Command {
   return new Command('doctor')
     .description('what this host allows, what each lack hides, and the command that cures it')
     .addOption(new Option('--format <format>', 'text or json').choices(['text', 'json']).default('text'))
+    .option('--btf <file>', 'types of a kernel without BTF: BTF, vmlinux, offsets table or the name of a shipped one')
     .addHelpText(
       'after',
       '\nExit status: 0 live tracing works, 3 it does not.\n\nExamples:\n  vdiag doctor\n  vdiag doctor --format json',
     )
-    .action(({ format }: { format: 'text' | 'json' }) => {
-      const report = examineHost(hostForDoctor());
+    .action(({ format, btf }: { format: 'text' | 'json'; btf?: string }) => {
+      const report = examineHost(hostForDoctor(btf));
       if (format === 'json') process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
       else process.stdout.write(text(report));
       process.exitCode = report.canTrace ? EXIT.clean : EXIT.cannotRun;

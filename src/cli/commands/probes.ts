@@ -20,7 +20,8 @@ Examples:
     .addOption(new Option('--set <set>', 'basic, standard or full').choices([...PROBE_SETS]).default('full'))
     .addOption(new Option('--group <groups...>', 'only these groups').choices([...PROBE_GROUPS]))
     .option('--available', 'ask this kernel', false)
-    .action((flags: { set: ProbeSet; group?: ProbeGroup[]; available: boolean }) => {
+    .option('--btf <file>', 'types of a kernel without BTF: BTF, vmlinux, offsets table or the name of a shipped one')
+    .action((flags: { set: ProbeSet; group?: ProbeGroup[]; available: boolean; btf?: string }) => {
       const catalogue = loadCatalogue();
       const selection = { set: flags.set, groups: flags.group };
       if (!flags.available) {
@@ -30,7 +31,7 @@ Examples:
         process.stdout.write(table(['probe', 'group', 'set', 'role', 'tracepoint', 'function'], rows));
         return;
       }
-      const { capabilities, types } = examineKernel();
+      const { capabilities, types } = examineKernel(flags.btf);
       const { plan } = planProbes(catalogue, selection, capabilities, types);
       const rows = plan.probes.map(({ point, backend, target, reasons }) => [
         ...[point.name, point.group, backend ?? '-', target ?? '', reasons.join('; ')],

@@ -40,6 +40,7 @@ export interface RunFlags {
   set?: ProbeSet;
   group?: ProbeGroup[];
   require?: string[];
+  btf?: string;
   ringSize: number;
   record?: string;
   force: boolean;
@@ -78,6 +79,7 @@ export function runCommand(version: string): Command {
     .addOption(new Option('--set <set>', "how much is attached (default: the scenario's)").choices([...PROBE_SETS]))
     .addOption(new Option('--group <groups...>', 'only these probe groups').choices([...PROBE_GROUPS]))
     .option('--require <point...>', 'end with status 3 if this probe point cannot be attached')
+    .option('--btf <file>', 'types of a kernel without BTF: BTF, vmlinux, offsets table or the name of a shipped one')
     .option('--ring-size <size>', 'size of the ring buffer: 256K to 1G', parseRingSize, 64 << 20)
     .option('--rules <dir>', 'a folder (or file) of your own rules (repeatable)', collect, [])
     .optionsGroup('Recording:')
@@ -85,7 +87,7 @@ export function runCommand(version: string): Command {
     .option('--force', 'replace the recording if it exists', false)
     .addOption(
       new Option('--replay <file>', 'diagnose a recording instead of this host').conflicts([
-        ...['src', 'dst', 'port', 'proto', 'netns', 'mark', 'pid', 'duration', 'set', 'group', 'record', 'lab'],
+        ...['src', 'dst', 'port', 'proto', 'netns', 'mark', 'pid', 'duration', 'set', 'group', 'btf', 'record', 'lab'],
       ]),
     )
     .addOption(
@@ -174,6 +176,7 @@ function liveRequest(flags: RunFlags) {
     filter: { port, proto, mark, pid },
     devices: dev ?? [],
     netns,
+    btf: flags.btf,
     durationSeconds: duration,
     probes: { set, groups: group, require: required },
     ringBytes: ringSize,
