@@ -16,5 +16,8 @@ export default tseslint.config(
       'max-lines': ['error', { max: 400, skipBlankLines: true, skipComments: true }],
     },
   },
-  { files: ['test/**', 'bench/**', 'scripts/**'], rules: { '@typescript-eslint/no-unused-expressions': 'off', 'no-console': 'off' } },
+  {
+    files: ['test/**', 'bench/**', 'scripts/**'],
+    rules: { '@typescript-eslint/no-unused-expressions': 'off', 'no-console': 'off' },
+  },
 );

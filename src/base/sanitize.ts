@@ -1,5 +1,3 @@
-/* eslint-disable no-control-regex -- control characters are what this file is about */
-
 /**
  * Makes text from a packet, the kernel, a file or another program safe for a terminal: C0/C1 controls, bidirectional
  * overrides and invisible separators become `\xNN` or `\u{…}`. Tabs and newlines stay only with `multiline`.
