@@ -14,6 +14,7 @@ export function diagnosisBlock(
   zh: boolean,
   width: number,
 ): string[] {
+  const { colon, open, close } = words.marks;
   const badge = words[diagnosis.severity];
   const inner = width - LABEL;
   const [first, ...rest] = wrap(printable(zh ? diagnosis.summaryZh : diagnosis.summary), inner - 16);
@@ -29,11 +30,12 @@ export function diagnosisBlock(
     diagnosis.why.flatMap((line) => whyLines(zh ? line.textZh : line.text, line.source, inner - 2, colours)),
   );
   const fine = zh ? diagnosis.notCausesZh : diagnosis.notCauses;
-  if (fine.length > 0) labelled(words.not, wrap(`${printable(fine.join(' · '))}: ${words.withinBudget}`, inner - 2));
+  if (fine.length > 0)
+    labelled(words.not, wrap(`${printable(fine.join(' · '))}${colon}${words.withinBudget}`, inner - 2));
   const remedies = zh ? diagnosis.remediesZh : diagnosis.remedies;
   for (const remedy of remedies) {
     labelled(words.do, [
-      ...wrap(`${printable(remedy.effect)} (${words.risk}: ${words.risks[remedy.risk]})`, inner - 2),
+      ...wrap(`${printable(remedy.effect)}${open}${words.risk}${colon}${words.risks[remedy.risk]}${close}`, inner - 2),
       ...commandLines(remedy.do).map((line) => `  ${line}`),
     ]);
     if (remedy.persist) labelled(words.keep, wrap(printable(remedy.persist), inner - 2));

@@ -44,7 +44,9 @@ export function latencyTable(pair: PairStats, words: Words, colours: Colours, zh
   if (pair.turnaround.count > 0) {
     const { p50, p99, max, mean } = pair.turnaround;
     const share = pair.roundTrips.mean > 0 ? `${Math.round((mean / pair.roundTrips.mean) * 100)}%` : '';
-    lines.push(row(`${pair.turnaroundOf === 'a' ? pair.a : pair.b} ${words.turnaround}`, [ms(p50), ms(p99), ms(max), share]));
+    lines.push(
+      row(`${pair.turnaroundOf === 'a' ? pair.a : pair.b} ${words.turnaround}`, [ms(p50), ms(p99), ms(max), share]),
+    );
   }
   direction('reverse', `${pair.b} → ${pair.a}`);
   if (pair.roundTrips.count > 0) {

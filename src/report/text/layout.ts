@@ -12,9 +12,13 @@ export function spread(left: string, right: string, width: number): string {
   return gap >= 2 ? left + ' '.repeat(gap) + right : `${left}\n${pad(right, width, 'right')}`;
 }
 
-/** Breaks text at spaces (and between CJK characters) to fit `width`, later lines indented by `indent`. */
+/**
+ * Breaks text at spaces (and between CJK characters, but never before closing punctuation) to fit `width`, later lines
+ * indented by `indent`.
+ */
 export function wrap(text: string, width: number, indent = ''): string[] {
-  const words = text.match(/[\u3000-\u9fff\uff00-\uffef]|[^\s\u3000-\u9fff\uff00-\uffef]+|\s+/g) ?? [];
+  const words =
+    text.match(/\s+|(?:[\u3000-\u9fff\uff00-\uffef]|[^\s\u3000-\u9fff\uff00-\uffef]+)[，。；：、？！）”]*/g) ?? [];
   const lines: string[] = [];
   let line = '';
   for (const word of words) {

@@ -7,7 +7,7 @@ import type { Words } from './words.js';
 
 /** A packet's way through the kernel: time since the event before, point, device, and what happened there. */
 export function pathBlock(path: PathView, words: Words): string[] {
-  const lines = [`  ${printable(path.summary)}   ${ms(path.duration)}, ${words.ends[path.end]}`];
+  const lines = [`  ${printable(path.summary)}   ${ms(path.duration)}${words.marks.comma}${words.ends[path.end]}`];
   let last = path.events[0]?.ts ?? 0;
   for (const event of path.events) {
     const step = (event.ts - last) / 1e6;

@@ -68,7 +68,8 @@ function header(report: Report, words: Words, zh: boolean): string[] {
   const { host, startedAt, endedAt, seconds, traffic } = report;
   const pairs = pairsShown(report);
   const when = `${startedAt.slice(11, 19)}–${endedAt.slice(11, 19)}, ${seconds.toFixed(seconds < 10 ? 1 : 0)} s`;
-  const early = report.ended === 'duration' ? '' : ` (${words.ended[report.ended]})`;
+  const early =
+    report.ended === 'duration' ? '' : `${words.marks.open}${words.ended[report.ended]}${words.marks.close}`;
   const lines = [
     `${report.scenario.id} · ${printable(host.name)} · kernel ${printable(host.kernel)} (${host.tracing}) · ${when}${early}`,
   ];
@@ -98,7 +99,8 @@ function verdict(report: Report, words: Words, colours: Colours, zh: boolean, wi
     );
   }
   const note = zh ? caveatZh : caveat;
-  if (note) lines.push(...wrap(`${words.caveat}: ${note}`, width - 7).map((line) => `       ${line}`));
+  if (note)
+    lines.push(...wrap(`${words.caveat}${words.marks.colon}${note}`, width - 7).map((line) => `       ${line}`));
   return lines;
 }
 
@@ -117,7 +119,7 @@ function findings(report: Report, words: Words, colours: Colours, zh: boolean, w
     const byRule = new Map<string, number>();
     for (const finding of harmless) byRule.set(finding.rule, (byRule.get(finding.rule) ?? 0) + finding.count);
     const list = [...byRule].map(([rule, n]) => `${rule} ${count(n)}`).join(' · ');
-    lines.push(...wrap(`${words.benign}: ${list}`, width - 2, '  '));
+    lines.push(...wrap(`${words.benign}${words.marks.colon}${list}`, width - 2, '  '));
   }
   return lines;
 }
@@ -161,13 +163,14 @@ function coverage(report: Report, words: Words, colours: Colours, zh: boolean, w
   const backends = Object.entries(byBackend)
     .map(([backend, n]) => `${n} ${backend}`)
     .join(', ');
+  const { colon, comma, semicolon, stop, blank } = words.marks;
   const lost = Object.entries(loss).filter(([, n]) => n > 0);
   const losses =
-    lost.length === 0 ? words.noneLost : lost.map(([cause, n]) => `${count(n)} ${words.lost[cause]}`).join('; ');
+    lost.length === 0 ? words.noneLost : lost.map(([cause, n]) => `${count(n)} ${words.lost[cause]}`).join(semicolon);
   const paragraphs = [
-    `${words.attached(attached, planned, backends || '-')} ${(zh ? notSeenZh : notSeen).join(' ')}`,
-    `${words.events(count(report.traffic.events))}, ${losses}. ${words.recorded(recording)}`,
-    ...(evidenceUnknown.length > 0 ? [`${words.notRead}: ${evidenceUnknown.join('; ')}`] : []),
+    `${words.attached(attached, planned, backends || '-')}${blank}${(zh ? notSeenZh : notSeen).join(blank)}`,
+    `${words.events(count(report.traffic.events))}${comma}${losses}${stop}${words.recorded(recording)}`,
+    ...(evidenceUnknown.length > 0 ? [`${words.notRead}${colon}${evidenceUnknown.join(semicolon)}`] : []),
   ];
   return [
     colours.bold(words.coverage),

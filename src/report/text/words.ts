@@ -46,6 +46,8 @@ export interface Words {
   ends: Record<'freed' | 'dropped' | 'delivered' | 'open' | 'lost', string>;
   exit: (status: number) => string;
   caveat: string;
+  /** Punctuation with the blanks that belong to it. */
+  marks: Record<'colon' | 'comma' | 'semicolon' | 'stop' | 'blank' | 'open' | 'close', string>;
 }
 
 const en: Words = {
@@ -99,6 +101,7 @@ const en: Words = {
   exit: (status) =>
     `exit status ${status} (${['nothing at or above the --fail-on level', 'something at or above the --fail-on level was found'][status]})`,
   caveat: 'note',
+  marks: { colon: ': ', comma: ', ', semicolon: '; ', stop: '. ', blank: ' ', open: ' (', close: ')' },
 };
 
 const zh: Words = {
@@ -152,6 +155,7 @@ const zh: Words = {
   exit: (status) =>
     `退出状态 ${status}（${['没有达到 --fail-on 级别的问题', '存在达到 --fail-on 级别的问题'][status]}）`,
   caveat: '注意',
+  marks: { colon: '：', comma: '，', semicolon: '；', stop: '。', blank: '', open: '（', close: '）' },
 };
 
 /** The fixed words of a language. */
