@@ -1,7 +1,7 @@
 import { count, ms } from '../base/units.js';
 import type { Analysis } from '../analysis/types.js';
 import type { FindingGroup } from '../rules/types.js';
-import { overBudget } from './budget.js';
+import { judgedLatency, overBudget } from './budget.js';
 import type { Candidate } from './diagnose.js';
 import type { Subject } from './subjects.js';
 import type { EvidenceLine } from './types.js';
@@ -85,13 +85,14 @@ export function notCauses({ subject }: Pick<Candidate, 'subject'>, analysis: Ana
   const fine = pair.segments.filter(
     (other) => other !== segment && other.latency.count > 0 && !overBudget(other) && other.spec.budgetMs !== undefined,
   );
-  const slowest = new Map<string, { zh: string; p99: number }>();
-  for (const { label, labelZh, latency } of fine) {
-    const known = slowest.get(label);
-    if (!known || latency.p99 > known.p99) slowest.set(label, { zh: labelZh, p99: latency.p99 });
+  const slowest = new Map<string, { zh: string; took: number }>();
+  for (const one of fine) {
+    const known = slowest.get(one.label);
+    const took = judgedLatency(one);
+    if (!known || took > known.took) slowest.set(one.label, { zh: one.labelZh, took });
   }
-  const en = [...slowest].map(([label, { p99 }]) => `${label} ${ms(p99)}`);
-  const zh = [...slowest.values()].map((entry) => `${entry.zh} ${ms(entry.p99)}`);
+  const en = [...slowest].map(([label, { took }]) => `${label} ${ms(took)}`);
+  const zh = [...slowest.values()].map((entry) => `${entry.zh} ${ms(entry.took)}`);
   const threads = analysis.sched.filter(({ pid }) => pid !== 0 && pid === segment.consumer?.pid);
   if (threads.length > 0) {
     const worst = threads.reduce((x, y) => (y.wait.p99 > x.wait.p99 ? y : x));

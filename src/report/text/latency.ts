@@ -27,11 +27,12 @@ export function latencyTable(pair: PairStats, words: Words, colours: Colours, zh
     if (own.length === 0) return;
     lines.push(title);
     for (const segment of own) {
-      const { latency } = segment;
+      const { latency, lost, dropped = lost } = segment;
       const notes = [
         segment === dominant ? '▇▇' : '',
         overBudget(segment) ? `${words.budget} ${ms(segment.spec.budgetMs ?? 0)}` : '',
-        segment.lost > 0 ? `${segment.lost} ${words.ends.dropped}` : '',
+        dropped > 0 ? `${dropped} ${words.ends.dropped}` : '',
+        lost > dropped ? `${lost - dropped} ${words.stuck}` : '',
       ].filter(Boolean);
       const share = pair.roundTrips.count > 0 ? `${Math.round(segment.share * 100)}%` : '';
       const cells =

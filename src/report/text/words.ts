@@ -28,6 +28,8 @@ export interface Words {
   share: string;
   budget: string;
   turnaround: string;
+  /** Packets that entered a segment and never left it, though nobody was seen to drop them. */
+  stuck: string;
   notAccounted: string;
   morePairs: string;
   findings: string;
@@ -76,6 +78,7 @@ const en: Words = {
   share: 'share',
   budget: 'budget',
   turnaround: 'turnaround',
+  stuck: 'never left',
   notAccounted: 'not accounted',
   morePairs: 'more pairs, not shown (--src/--dst narrows the run)',
   findings: 'Also found, without a cause established',
@@ -130,6 +133,7 @@ const zh: Words = {
   share: '占比',
   budget: '预算',
   turnaround: '处理耗时',
+  stuck: '未离开',
   notAccounted: '未归类',
   morePairs: '对通信未显示（可用 --src/--dst 缩小范围）',
   findings: '其他发现（原因未确认）',
