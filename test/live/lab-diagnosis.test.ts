@@ -88,6 +88,14 @@ describe('diagnosis of the lab, live', function () {
     });
   }
 
+  // A bridge skips such a port without a word: tracepoints show an ARP request that nobody answers, which is true too.
+  it('bridge-port-blocked: the port, or the neighbour that does not answer', async () => {
+    const { report } = await diagnose('bridge-port-blocked', { state: 'disabled', direction: 'to-b' });
+    expect(report.diagnoses[0].id).to.be.oneOf(['bridge-port-blocked', 'neighbour-failed']);
+    expect(report.diagnoses[0].confidence).to.equal('established');
+    expect(report.diagnoses).to.have.length(1);
+  });
+
   // Four labs at a time, each traced by its own run: none may see the others' traffic, and a busy host is no fault.
   for (const turn of ['first', 'second', 'third']) {
     it(`healthy labs side by side, ${turn} time: nothing to complain of`, async () => {
