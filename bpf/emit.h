@@ -55,6 +55,8 @@ static __always_inline void vd_fill_hop(struct vd_hop *hop, const struct vd_hit 
 	__builtin_memset(hop->dev, 0, sizeof(hop->dev));
 	if (hit->device)
 		bpf_probe_read_kernel_str(hop->dev, sizeof(hop->dev), &hit->device->name);
+	else if (hit->options & VD_OPT_DEVICE_NAME)
+		bpf_probe_read_kernel_str(hop->dev, sizeof(hop->dev), (const void *)hit->object);
 }
 
 static __always_inline void vd_emit_hop(const struct vd_hit *hit)

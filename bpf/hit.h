@@ -44,6 +44,31 @@ static __always_inline __u64 vd_argument(const __u64 *args, __u64 position)
 
 #define VD_ARG(args, NAME) vd_argument(args, VD_CONSTANT(VD_CONST_##NAME))
 
+/* Where a classic tracepoint's record has a field: the offset, and the size << 16; no size: there is no such field. */
+static __always_inline __u64 vd_field(const char *record, __u64 place)
+{
+	__u64 size = place >> 16;
+	__u64 value = 0;
+
+	if (size && size <= sizeof(value))
+		bpf_probe_read_kernel(&value, size, record + (place & 0xffff));
+	return value;
+}
+
+#define VD_FIELD(record, NAME) vd_field(record, VD_CONSTANT(VD_CONST_##NAME))
+
+static __always_inline void vd_take_options(struct vd_hit *hit)
+{
+	if (hit->options & VD_OPT_INT_RETURN)
+		hit->ret = (__s32)hit->ret;
+	if (hit->options & VD_OPT_FREE)
+		hit->flags |= VD_FLAG_FREED;
+	if (hit->options & VD_OPT_DROP)
+		hit->flags |= VD_FLAG_DROPPED;
+	if (hit->options & VD_OPT_RETURN)
+		hit->flags |= VD_FLAG_RETURN;
+}
+
 static __always_inline void vd_take_arguments(struct vd_hit *hit, const __u64 *args, __u32 probe)
 {
 	hit->probe = probe;
@@ -59,14 +84,25 @@ static __always_inline void vd_take_arguments(struct vd_hit *hit, const __u64 *a
 	hit->b = VD_ARG(args, B);
 	hit->c = VD_ARG(args, C);
 	hit->d = VD_ARG(args, D);
-	if (hit->options & VD_OPT_INT_RETURN)
-		hit->ret = (__s32)hit->ret;
-	if (hit->options & VD_OPT_FREE)
-		hit->flags |= VD_FLAG_FREED;
-	if (hit->options & VD_OPT_DROP)
-		hit->flags |= VD_FLAG_DROPPED;
-	if (hit->options & VD_OPT_RETURN)
-		hit->flags |= VD_FLAG_RETURN;
+	vd_take_options(hit);
+}
+
+/* A record has pointers to skbs and sockets, and numbers; of a device it has the name, somewhere behind the fields. */
+static __always_inline void vd_take_record(struct vd_hit *hit, const char *record, __u32 probe)
+{
+	hit->probe = probe;
+	hit->options = VD_CONSTANT(VD_CONST_OPTIONS);
+	hit->skb = VD_FIELD(record, SKB);
+	hit->sk = VD_FIELD(record, SK);
+	hit->aux = VD_FIELD(record, AUX);
+	hit->ret = VD_FIELD(record, RET);
+	hit->a = VD_FIELD(record, A);
+	hit->b = VD_FIELD(record, B);
+	hit->c = VD_FIELD(record, C);
+	hit->d = VD_FIELD(record, D);
+	if (hit->options & VD_OPT_DEVICE_NAME)
+		hit->object = (__u64)record + (VD_FIELD(record, OBJECT) & 0xffff);
+	vd_take_options(hit);
 }
 
 #endif

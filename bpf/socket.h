@@ -40,11 +40,17 @@ static __always_inline int vd_socket_event(struct vd_hit *hit)
 	struct vd_track *track;
 	bool full, listening;
 	__u64 skb = hit->skb;
+	__u8 state;
 
 	if (!config_now || !vd_socket_headers(sk, &headers))
 		return 0;
 	full = vd_is_full_socket(sk);
-	listening = BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_LISTEN;
+	state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	listening = state == TCP_LISTEN;
+	if (headers.proto == IPPROTO_TCP && hit->options & VD_OPT_STATE)
+		hit->a = state;
+	if (headers.proto == IPPROTO_TCP && hit->options & VD_OPT_STATE_STAYS)
+		hit->b = state;
 	hit->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
 	hit->ifindex = BPF_CORE_READ(sk, __sk_common.skc_bound_dev_if);
 	if (full)

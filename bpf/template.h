@@ -13,7 +13,7 @@
 enum vd_constant {
 	VD_CONST_PROBE = 1,
 	VD_CONST_OPTIONS = 2, /* enum vd_option */
-	/* Positions in the array of arguments; anything over 7: there is no such argument. */
+	/* Positions in the array of arguments; anything over 7: there is no such argument. Of a record: vd_field. */
 	VD_CONST_SKB = 16,
 	VD_CONST_SK = 17,
 	VD_CONST_RET = 18,
@@ -42,6 +42,9 @@ enum vd_option {
 	VD_OPT_GONE = 1 << 14,    /* the skb may be gone already: its headers are not read, nor is it followed anew */
 	VD_OPT_RECALL = 1 << 12,  /* the packet may have ended on this CPU just before */
 	VD_OPT_DEVICE = 1 << 13,  /* OBJECT is the struct net_device, C the length: the skb's own may be another's by now */
+	VD_OPT_DEVICE_NAME = 1 << 15, /* with VD_OPT_DEVICE: OBJECT is where the device's name is, there is no more of it */
+	VD_OPT_STATE = 1 << 16,       /* the probe does not tell the socket's old state: it is the one that it is in */
+	VD_OPT_STATE_STAYS = 1 << 17, /* nor a new one: it stays the same */
 	VD_OPT_INT_RETURN = 1 << 11, /* RET is an int: the upper half of the register means nothing */
 };
 

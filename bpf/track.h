@@ -215,7 +215,8 @@ static __always_inline void vd_find_place(struct vd_hit *hit)
 	if (hit->options & VD_OPT_DEVICE) {
 		hit->len = hit->c;
 		hit->c = 0;
-		vd_find_device(hit, (struct net_device *)hit->object);
+		if (!(hit->options & VD_OPT_DEVICE_NAME))
+			vd_find_device(hit, (struct net_device *)hit->object);
 		return;
 	}
 	hit->len = BPF_CORE_READ(skb, len);

@@ -3,6 +3,7 @@
  * The templates (template.h): for each family of programs, one for each way of getting at a function's arguments.
  *
  *   <family>_raw_<n>   the context is an array of n words: raw tracepoints; fentry; fexit, where the last is the return value
+ *   <family>_record    the context is a classic tracepoint's record, whose fields the constants tell
  *   <family>_regs      kprobe: the registers at a function's entry
  *   <family>_multi     kprobe.multi: the same, and the attach cookie is the probe's number
  *   <family>_enter, <family>_leave   kprobe and kretprobe of one function, joined by the stack pointer
@@ -23,6 +24,16 @@
 		struct vd_hit hit = {};                               \
                                                                       \
 		vd_take_words(&hit, ctx, n);                          \
+		return family##_hit(&hit);                            \
+	}
+
+#define VD_RECORD(family)                                             \
+	SEC("tracepoint")                                             \
+	int family##_record(const char *ctx)                          \
+	{                                                             \
+		struct vd_hit hit = {};                               \
+                                                                      \
+		vd_take_record(&hit, ctx, VD_PROBE());                \
 		return family##_hit(&hit);                            \
 	}
 
@@ -96,6 +107,7 @@ VD_RAW(packet, 4)
 VD_RAW(packet, 5)
 VD_RAW(packet, 6)
 VD_RAW(packet, 7)
+VD_RECORD(packet)
 VD_REGS(packet)
 VD_RETURN(packet)
 
@@ -118,6 +130,7 @@ VD_RAW(socket, 4)
 VD_RAW(socket, 5)
 VD_RAW(socket, 6)
 VD_RAW(socket, 7)
+VD_RECORD(socket)
 VD_REGS(socket)
 
 VD_RAW(neigh, 1)

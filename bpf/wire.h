@@ -107,7 +107,7 @@ struct vd_verdict {
 };
 
 struct vd_socket {
-	struct vd_hop hop; /* a: old state, b: new state (TCP_*, or NUD_* for a neighbour) */
+	struct vd_hop hop; /* a: old state, b: new state (TCP_*, or NUD_* for a neighbour); the same where it does not change */
 	__u8 saddr[16];    /* (be) */
 	__u8 daddr[16];
 	__u16 sport; /* host order */

@@ -2,9 +2,11 @@ import { closeSync, readFileSync } from 'node:fs';
 import type { KernelBtf } from './btf.js';
 import { ATTACH_TYPE, BpfCallError, Libbpf, PROG_TYPE } from './libbpf.js';
 import { lastLines } from './object.js';
+import { openTracefs } from './tracefs.js';
 
 /** struct perf_event_attr, PERF_ATTR_SIZE_VER5 (include/uapi/linux/perf_event.h). */
 const PERF_ATTR = { bytes: 112, type: 0, size: 4, config: 8, config1: 56, config2: 64 } as const;
+const PERF_TYPE_TRACEPOINT = 2;
 const PERF_IOC_ENABLE = 0x2400;
 const PERF_IOC_SET_BPF = 0x40042408;
 
@@ -21,6 +23,25 @@ export function attachRawTracepoint(tracepoint: string, name: string, instructio
   return keeping((keep) => {
     const program = keep(load({ type: PROG_TYPE.RAW_TRACEPOINT, name, instructions }));
     keep(explained(() => libbpf.rawTracepointOpen(tracepoint.slice(tracepoint.indexOf(':') + 1), program)));
+  });
+}
+
+/**
+ * Loads a program for one classic tracepoint (`skb:kfree_skb`) and attaches it by perf, on all CPUs. @throws Error with
+ * the reason.
+ */
+export function attachTracepoint(tracepoint: string, name: string, instructions: Uint8Array): Attachment {
+  const tracefs = openTracefs();
+  if (!tracefs) throw new Error('tracefs is not mounted');
+  const id = tracefs.id(tracepoint);
+  if (id === undefined) throw new Error(`tracefs has no tracepoint ${tracepoint}`);
+  const attributes = Buffer.alloc(PERF_ATTR.bytes);
+  attributes.writeUInt32LE(PERF_TYPE_TRACEPOINT, PERF_ATTR.type);
+  attributes.writeUInt32LE(PERF_ATTR.bytes, PERF_ATTR.size);
+  attributes.writeBigUInt64LE(BigInt(id), PERF_ATTR.config);
+  return keeping((keep) => {
+    const program = keep(load({ type: PROG_TYPE.TRACEPOINT, name, instructions }));
+    attachToEvent(keep, program, (libbpf) => libbpf.perfEventOpen(attributes));
   });
 }
 
@@ -119,9 +140,13 @@ function load(program: Parameters<Libbpf['loadProgram']>[0]): number {
 }
 
 function openProbe(keep: Keep, target: ProbeTarget, isReturn: boolean, program: number): void {
-  const libbpf = Libbpf.get();
   keep(program);
-  const event = keep(explained(() => openProbeEvent(libbpf, target, isReturn)));
+  attachToEvent(keep, program, (libbpf) => openProbeEvent(libbpf, target, isReturn));
+}
+
+function attachToEvent(keep: Keep, program: number, open: (libbpf: Libbpf) => number): void {
+  const libbpf = Libbpf.get();
+  const event = keep(explained(() => open(libbpf)));
   explained(() => {
     try {
       keep(libbpf.createLink(program, event, ATTACH_TYPE.PERF_EVENT));

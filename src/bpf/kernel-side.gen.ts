@@ -77,6 +77,9 @@ export const VD_OPT = {
   GONE: 16384,
   RECALL: 4096,
   DEVICE: 8192,
+  DEVICE_NAME: 32768,
+  STATE: 65536,
+  STATE_STAYS: 131072,
   INT_RETURN: 2048,
 } as const;
 

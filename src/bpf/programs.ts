@@ -1,5 +1,6 @@
 import { VD_OPT } from './kernel-side.gen.js';
 import type { TemplateConstants } from './template.js';
+import { encodePlace } from './tracepoint-format.js';
 import { type AttachRequest, PROGRAM_ARGS, type ProgramName } from './types.js';
 
 /** How a request becomes a program: which template, which constants. */
@@ -82,6 +83,9 @@ const WORDS: Record<string, [least: number, most: number]> = {
 const NEEDS_RETURN: ReadonlySet<string> = new Set(['clone', 'verdict']);
 const HAS_RETURN_PROBE: ReadonlySet<string> = new Set(['packet', 'clone', 'verdict']);
 
+/** A record has no pointers to anything but skbs and sockets. */
+const HAS_RECORD: ReadonlySet<string> = new Set(['packet', 'socket']);
+
 /** Registers that carry arguments: six on x86-64, of which a kprobe reads no more elsewhere either. */
 const MAX_REGISTER_ARGS = 6;
 
@@ -133,7 +137,8 @@ function templateFor(
       return { template: `${family}_${request.backend === 'kprobe' ? 'regs' : 'multi'}`, constants };
     }
     case 'tracepoint':
-      return { why: 'classic tracepoints are for kernels without raw ones' };
+      if (!HAS_RECORD.has(family)) return { why: `the record of ${request.target} does not have what it needs` };
+      return { template: `${family}_record`, constants };
   }
 }
 
@@ -146,8 +151,14 @@ function words(family: string, count: number, constants: TemplateConstants): Pro
 /** net_dev_xmit(skb, rc, dev, skb_len) (include/trace/events/net.h), the same since 2.6. */
 const XMIT_TRACEPOINT = { dev: 2, len: 3 };
 
+/** Arguments of a classic tracepoint's record, as its templates take them: the device of net_dev_xmit by its name. */
+function recordArguments(request: AttachRequest): Record<string, number> {
+  return Object.fromEntries(Object.entries(request.fields ?? {}).map(([name, place]) => [name, encodePlace(place)]));
+}
+
 /** What a catalogue need not say. `priv` of a netfilter function is a table or a chain: its name says which. */
 function namedArguments(request: AttachRequest, program: ProgramName): Record<string, number> {
+  if (request.backend === 'tracepoint') return recordArguments(request);
   if (program === 'xmit' && request.backend === 'raw-tracepoint') return { ...XMIT_TRACEPOINT, ...request.args };
   const { priv, ...args } = request.args;
   if (program !== 'verdict' || priv === undefined) return request.args;
@@ -163,6 +174,7 @@ function optionsOf(
   wantReturn: boolean,
 ): number {
   let options = OPTIONS[program] ?? 0;
+  if (program === 'xmit' && request.backend === 'tracepoint' && args.dev !== undefined) options |= VD_OPT.DEVICE_NAME;
   if (args.rc !== undefined) options |= VD_OPT.INT_RETURN;
   if (wantReturn && program !== 'clone') options |= VD_OPT.RETURN | VD_OPT.INT_RETURN;
   // After the function the skb may be gone, and its address another packet's.
@@ -172,6 +184,10 @@ function optionsOf(
     if (args.ebtable !== undefined) options |= VD_OPT.EBTABLE;
     if (args.chain !== undefined) options |= VD_OPT.CHAIN;
     if (request.target.startsWith('nf_hook_slow')) options |= VD_OPT.HOOK_SLOW;
+  }
+  if (program === 'socket' && args.old === undefined) {
+    options |= VD_OPT.STATE;
+    if (args.new === undefined) options |= VD_OPT.STATE_STAYS;
   }
   if (args.prev !== undefined && args.next !== undefined) options |= VD_OPT.SWITCH;
   return options;

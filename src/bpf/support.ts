@@ -1,9 +1,17 @@
 import { closeSync, existsSync, readFileSync } from 'node:fs';
 import { release } from 'node:os';
-import { attachKprobe, attachKprobeMulti, attachKretprobe, attachRawTracepoint, attachTrampoline } from './attach.js';
+import {
+  attachKprobe,
+  attachKprobeMulti,
+  attachKretprobe,
+  attachRawTracepoint,
+  attachTracepoint,
+  attachTrampoline,
+} from './attach.js';
 import type { Attachment } from './attach.js';
 import { KernelBtf } from './btf.js';
 import { Libbpf } from './libbpf.js';
+import { openTracefs } from './tracefs.js';
 import { functionAddresses } from './symbols.js';
 import type { Ability, KernelSupport } from './types.js';
 
@@ -17,7 +25,6 @@ const TRIAL_TRACEPOINT = 'sched_process_exit';
 /** Bits of capability(7). */
 const CAP = { SYS_ADMIN: 21n, PERFMON: 38n, BPF: 39n };
 
-const TRACEFS = ['/sys/kernel/tracing', '/sys/kernel/debug/tracing'];
 const LOCKDOWN = '/sys/kernel/security/lockdown';
 
 /**
@@ -66,7 +73,7 @@ function ringBuffer(): Ability {
 }
 
 function tracefs(): Ability {
-  if (TRACEFS.some((folder) => existsSync(`${folder}/events/skb`))) return { ok: true };
+  if (openTracefs()) return trial(() => attachTracepoint(`sched:${TRIAL_TRACEPOINT}`, 'vdiag_try', EMPTY_PROGRAM));
   return { ok: false, why: 'tracefs is not mounted or cannot be read', cure: 'mount -t tracefs none /sys/kernel/tracing' };
 }
 

@@ -6,6 +6,7 @@ import {
   attachKprobeMulti,
   attachKretprobe,
   attachRawTracepoint,
+  attachTracepoint,
   attachTrampoline,
 } from './attach.js';
 import { KernelBtf } from './btf.js';
@@ -211,6 +212,8 @@ class Session implements TraceSession {
     switch (request.backend) {
       case 'raw-tracepoint':
         return attachRawTracepoint(request.target, name, instructions);
+      case 'tracepoint':
+        return attachTracepoint(request.target, name, instructions);
       case 'fentry':
       case 'fexit':
         this.#btf ??= KernelBtf.load();

@@ -52,6 +52,8 @@ export interface AttachRequest {
   target: string;
   /** 0-based positions by name, as PROGRAM_ARGS lists them. */
   args: Record<string, number>;
+  /** Of classic tracepoints, instead of positions: where the record has each, bytes (src/bpf/tracepoint-format.ts). */
+  fields?: Record<string, { offset: number; size: number }>;
   /** Arguments that the tracepoint or function has in all. */
   nargs: number;
   /** Record the function's return value (fexit and kretprobe only). */

@@ -18,13 +18,17 @@ const HARMLESS: ReadonlySet<CauseCode> = new Set(['module-not-loaded', 'module-a
 
 const WORDS: Record<CauseCode, { en: string; zh: string }> = {
   'no-raw-tracepoints': { en: 'this kernel has no raw tracepoints', zh: '本内核不支持 raw tracepoint' },
-  'no-tracepoints': { en: 'tracepoints cannot be used on this host', zh: '本机无法使用跟踪点' },
+  'no-tracepoints': { en: 'classic tracepoints cannot be used: {}', zh: '无法使用经典跟踪点：{}' },
   'no-kprobes': { en: 'this kernel has no kprobes', zh: '本内核不支持 kprobe' },
   'no-kretprobes': { en: 'this kernel has no kretprobes', zh: '本内核不支持 kretprobe' },
   'no-fentry': { en: 'this kernel allows no fentry programs', zh: '本内核不允许 fentry 程序' },
   'no-btf': { en: 'there is no BTF for this kernel', zh: '本内核没有 BTF' },
   'not-asked-for': { en: 'it cannot be attached by {}, which was asked for', zh: '无法用所要求的 {} 方式附加' },
   'no-tracepoint': { en: 'this kernel has no tracepoint {}', zh: '本内核没有跟踪点 {}' },
+  'no-record': {
+    en: 'the record of the classic tracepoint {} lacks what is needed',
+    zh: '经典跟踪点 {} 的记录缺少所需的内容',
+  },
   'no-function': { en: 'this kernel has no function {}', zh: '本内核没有函数 {}' },
   'module-not-loaded': {
     en: 'module {} is not loaded, so no packet passes there',

@@ -1,6 +1,8 @@
 import { VdiagError } from '../base/errors.js';
+import { openTracefs } from '../bpf/tracefs.js';
 import type { AttachedProbe, AttachRequest, FailedProbe } from '../bpf/types.js';
 import { type Catalogue, type ProbeSelection, selectPoints } from './catalogue.js';
+import type { TracepointRecords } from './classic-tracepoints.js';
 import { explainCause } from './causes.js';
 import { type KernelFunctions, kernelFiles, readKernelFunctions } from './kernel-functions.js';
 import type { KernelTypes } from './kernel-types.js';
@@ -26,6 +28,7 @@ export interface AttachResults {
  * Plans how each point of a selection is attached on this kernel. Nothing is attached: see {@link afterAttach}.
  * @param types the kernel's BTF; absent on kernels without it, where the catalogue's own argument positions must do
  * @param functions the kernel's functions; read from this host when absent
+ * @param records what tracefs tells of classic tracepoints; read from this host when absent
  * @throws VdiagError (status 2) for probes, groups or sets that do not exist
  */
 export function planProbes(
@@ -37,12 +40,14 @@ export function planProbes(
   capabilities: KernelCapabilities,
   types: KernelTypes | undefined,
   functions: KernelFunctions = functionsOfHost(catalogue, capabilities.release),
+  records: TracepointRecords | undefined = openTracefs(),
 ): AttachPlan {
   const points = selectPoints(catalogue, selection);
   const present = modulesWithFunctions(catalogue, functions);
   const context = {
     capabilities,
     types,
+    ...(records && { records }),
     functions: {
       status: functions.status.bind(functions),
       variant: functions.variant.bind(functions),

@@ -1,6 +1,7 @@
 import { type AttachBackend, type AttachRequest, PROGRAM_ARGS, type ProgramName } from '../bpf/types.js';
 import { type ArgumentPositions, findArguments } from './arguments.js';
 import { needsReturn } from './catalogue.js';
+import { classicTracepoint, type TracepointRecords } from './classic-tracepoints.js';
 import type { KernelFunctions } from './kernel-functions.js';
 import type { KernelTypes } from './kernel-types.js';
 import type { Backend, KernelCapabilities, ProbeCause, ProbePoint } from './types.js';
@@ -14,6 +15,8 @@ export interface StepContext {
   /** Absent: there is no BTF. */
   types: KernelTypes | undefined;
   functions: KernelFunctions;
+  /** What tracefs tells of classic tracepoints; absent: it is not mounted. */
+  records?: TracepointRecords;
   /** Only this way of attaching. */
   backend?: Backend;
 }
@@ -24,7 +27,7 @@ const REGISTER_ARGUMENTS = 6;
 /** Ways of attaching that a user's choice of one includes. */
 const FORMS: Record<Backend, readonly AttachBackend[]> = {
   'raw-tracepoint': ['raw-tracepoint'],
-  tracepoint: ['raw-tracepoint', 'tracepoint'],
+  tracepoint: ['tracepoint'],
   'kprobe-multi': ['kprobe-multi'],
   kprobe: ['kprobe', 'kretprobe'],
   kretprobe: ['kretprobe'],
@@ -34,11 +37,12 @@ const FORMS: Record<Backend, readonly AttachBackend[]> = {
 
 /**
  * Every way of attaching one point on this kernel, best first, with the reasons for what is left out in between. A raw
- * tracepoint costs least; kprobe-multi attaches a thousand functions as fast as one; fexit sees arguments and return
+ * tracepoint costs least, the classic one more, a probe of a function still more; kprobe-multi attaches a thousand functions as fast as one; fexit sees arguments and return
  * value together; fentry detaches slowly (a grace period each), so it comes last.
  */
 export function stepsOf(point: ProbePoint, index: number, wantReturn: boolean, context: StepContext): Step[] {
-  const steps = [...tracepointSteps(point, index, context), ...functionSteps(point, index, wantReturn, context)];
+  const steps = [...tracepointSteps(point, index, context), ...classicSteps(point, index, context)];
+  steps.push(...functionSteps(point, index, wantReturn, context));
   const { backend } = context;
   if (!backend) return steps;
   return steps.map((step) =>
@@ -63,6 +67,14 @@ function tracepointSteps(point: ProbePoint, index: number, context: StepContext)
     ...notes(found),
     { request: { ...base(point, index, found), backend: 'raw-tracepoint', target: point.tracepoint } },
   ];
+}
+
+/** A tracepoint that the kernel's types do not know is not in tracefs either. */
+function classicSteps({ tracepoint, ...rest }: ProbePoint, index: number, context: StepContext): Step[] {
+  if (!tracepoint || (context.backend && context.backend !== 'tracepoint')) return [];
+  const known = context.types?.tracepointArgs(tracepoint.slice(tracepoint.indexOf(':') + 1));
+  if (context.types && !context.types.partial && !known) return [];
+  return [classicTracepoint({ ...rest, tracepoint }, index, context.capabilities, context.records)];
 }
 
 function functionSteps(point: ProbePoint, index: number, wantReturn: boolean, context: StepContext): Step[] {

@@ -98,6 +98,7 @@ export type CauseCode =
   | 'no-btf'
   | 'not-asked-for' //     another backend was asked for
   | 'no-tracepoint' //     the kernel has no tracepoint of that name
+  | 'no-record' //         what a classic tracepoint hands over does not have what the program needs
   | 'no-function' //       the kernel has no function of that name
   | 'module-not-loaded' // it lives in a module that is not loaded, so no packet passes there
   | 'module-absent' //     it lives in a module that this kernel does not have

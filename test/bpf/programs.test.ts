@@ -74,7 +74,7 @@ describe('from a request to a program', () => {
       [{ program: 'sched', args: { task: 0 }, backend: 'kprobe' }, 'the scheduler is watched by its tracepoints'],
       [{ backend: 'kprobe', args: { skb: 6 } }, 'only the first 6 arguments are in registers'],
       [{ backend: 'fexit', nargs: 7 }, 'it has more arguments (7) than the program can take'],
-      [{ backend: 'tracepoint' }, 'classic tracepoints are for kernels without raw ones'],
+      [{ backend: 'tracepoint' }, 'the position of skb among its arguments is not known'],
     ] as [Partial<AttachRequest>, string][]) {
       expect(planProgram(request(over)), JSON.stringify(over)).to.deep.equal({ why });
     }

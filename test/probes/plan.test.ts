@@ -5,6 +5,7 @@ import { expect } from 'chai';
 import { VdiagError } from '../../src/base/errors.js';
 import { KernelBtf } from '../../src/bpf/btf.js';
 import { planProgram } from '../../src/bpf/programs.js';
+import { parseTracepointFormat } from '../../src/bpf/tracepoint-format.js';
 import { type Catalogue, loadCatalogue } from '../../src/probes/catalogue.js';
 import { coverageOf } from '../../src/probes/coverage.js';
 import { type KernelFunctions, readKernelFunctions } from '../../src/probes/kernel-functions.js';
@@ -92,7 +93,7 @@ describe('plan of probes', () => {
     capabilities = EVERYTHING,
   ): PlannedProbe => plan(points, kernel, capabilities).plan.probes[0];
 
-  it('prefers the raw tracepoint, then kprobe-multi, then kprobe', () => {
+  it('prefers the raw tracepoint, then the classic one, then kprobe-multi, then kprobe', () => {
     const both = point({ name: 'net_dev_queue', tracepoint: 'net:net_dev_queue', function: '__dev_queue_xmit' });
     const kernel = { symbols: ['__dev_queue_xmit'], traceable: ['__dev_queue_xmit'] };
     expect(first([both], kernel)).to.deep.include({
@@ -100,14 +101,43 @@ describe('plan of probes', () => {
       target: 'net:net_dev_queue',
       reasons: [],
     });
-    expect(first([both], kernel, { ...EVERYTHING, rawTracepoint: false })).to.deep.include({
+    const functions = kernelWith([both], kernel);
+    const record = parseTracepointFormat('\tfield:void * skbaddr;\toffset:8;\tsize:8;\tsigned:0;\n');
+    const notRaw = { ...EVERYTHING, rawTracepoint: false };
+    const classic = planProbes(catalogueOf(both), { set: 'full' }, notRaw, btf, functions, { fields: () => record });
+    expect(classic.requests[0]).to.deep.include({
+      ...{ backend: 'tracepoint', target: 'net:net_dev_queue', fields: { skb: { offset: 8, size: 8 } } },
+    });
+    expect(classic.plan.probes[0].reasons).to.deep.equal(['this kernel has no raw tracepoints']);
+    const lacks = [{ capability: 'tracepoint', why: 'tracefs is not mounted', hides: '' }];
+    const neither = { ...notRaw, tracepoint: false, lacks };
+    expect(first([both], kernel, neither)).to.deep.include({
       backend: 'kprobe-multi',
       target: '__dev_queue_xmit',
-      reasons: ['this kernel has no raw tracepoints'],
+      reasons: ['this kernel has no raw tracepoints', 'classic tracepoints cannot be used: tracefs is not mounted'],
     });
-    expect(first([both], kernel, { ...EVERYTHING, rawTracepoint: false, kprobeMulti: false })).to.include({
+    expect(first([both], kernel, { ...neither, kprobeMulti: false })).to.include({
       backend: 'kprobe',
     });
+  });
+
+  it('takes the classic tracepoint when that is asked for, and says where a record has not what is needed', () => {
+    const points = [
+      point({ name: 'net_dev_queue', tracepoint: 'net:net_dev_queue', function: '__dev_queue_xmit' }),
+      point({ name: 'kfree_skb', tracepoint: 'skb:kfree_skb', program: 'neigh' }),
+      point({ name: 'lacking', tracepoint: 'skb:kfree_skb', program: 'drop' }),
+    ];
+    const functions = kernelWith(points, { symbols: ['__dev_queue_xmit'] });
+    const records = {
+      fields: (name: string) =>
+        parseTracepointFormat(`field:void * ${name === 'skb:kfree_skb' ? 'other' : 'skbaddr'}; offset:8; size:8;`),
+    };
+    const selection = { set: 'full', backend: 'tracepoint' } as const;
+    const made = planProbes(catalogueOf(...points), selection, EVERYTHING, btf, functions, records);
+    expect(made.plan.probes.map(({ backend }) => backend)).to.deep.equal(['tracepoint', undefined, undefined]);
+    for (const { reasons } of made.plan.probes.slice(1)) {
+      expect(reasons).to.include('the record of the classic tracepoint skb:kfree_skb lacks what is needed');
+    }
   });
 
   it('asks for what the types say, position by position', () => {
