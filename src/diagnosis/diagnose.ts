@@ -138,6 +138,9 @@ function shareFlow(subject: Subject, group: FindingGroup): boolean {
     const addresses = finding.flows.map(({ flow }) => endsOf(flow));
     return group.flows.some(({ flow }) => addresses.some((ends) => sameEnds(ends, endsOf(flow))));
   }
+  // A neighbour that fails is an end of the pair, in whichever namespace it is asked for.
+  if (pair && group.flows.length === 0 && group.subject.dst)
+    return [pair.a, pair.b].includes(String(group.subject.dst));
   if (pair && group.flows.length > 0) return group.flows.some(({ flow }) => sameEnds([pair.a, pair.b], endsOf(flow)));
   return samePlace(subject.data, group.subject);
 }

@@ -1,3 +1,4 @@
+import ipaddr from 'ipaddr.js';
 import { ms } from '../base/units.js';
 import type { Analysis } from '../analysis/types.js';
 import type { PairStats, SchedStats, SegmentStats } from '../paths/types.js';
@@ -24,6 +25,7 @@ export function subjectsOf(rule: DiagnosisRule, analysis: Analysis): Subject[] {
   }
   if (segments) subjects.push(...segmentSubjects(segments, analysis));
   if (each === 'pair') subjects.push(...analysis.pairs.map((pair) => ({ data: pairData(pair), pair })));
+  if (each === 'unanswered') subjects.push(...unansweredSubjects(analysis));
   if (each === 'sched') subjects.push(...analysis.sched.map((sched) => ({ data: schedData(sched), sched })));
   if (each === 'host') subjects.push({ data: {} });
   return subjects;
@@ -51,6 +53,29 @@ function findingSubject(group: FindingGroup): Subject {
       message: group.message,
     },
   };
+}
+
+/** A pair is taken for unanswered from so many packets on: a single one may be answered after the run. */
+const UNANSWERED_PACKETS = 3;
+
+/** Pairs of which one end alone was heard, each at the device that took in its packets farthest on their way. */
+function unansweredSubjects({ pairs, paths }: Analysis): Subject[] {
+  return pairs.flatMap((pair): Subject[] => {
+    if (pair.packets.forward < UNANSWERED_PACKETS || pair.packets.reverse > 0 || isGroup(pair.b)) return [];
+    const ways = paths
+      .filter((path) => path.pair === pair.id)
+      .map(({ events }) => events.filter(({ role, device }) => role === 'receive' && device !== ''));
+    const last = ways.reduce((x, y) => (y.length > x.length ? y : x), []).at(-1);
+    if (!last) return [];
+    const { device, netns } = last;
+    const [src, dst, count] = [pair.a, pair.b, pair.packets.forward];
+    return [{ pair, data: { device, netns, src, dst, count, flow: `${src} → ${dst}` } }];
+  });
+}
+
+/** Whether an address is that of many: nobody need answer there. */
+function isGroup(address: string): boolean {
+  return ipaddr.isValid(address) && ['multicast', 'broadcast'].includes(ipaddr.parse(address).range());
 }
 
 /** One subject for each (kind, device, direction of travel) over all pairs: the pair that suffers most speaks for it. */

@@ -69,6 +69,15 @@ const PAIR_MEMBERS: Record<string, FieldSpec> = {
   turnaroundP99Ms: ms('99th percentile of the time b took to answer'),
 };
 
+const UNANSWERED_MEMBERS: Record<string, FieldSpec> = {
+  device: text('device that the packets were last received on'),
+  netns: number('inode of its network namespace'),
+  src: text('address of the end that was heard'),
+  dst: text('address of the other end'),
+  count: number('packets that were not answered'),
+  flow: text('src → dst'),
+};
+
 const SCHED_MEMBERS: Record<string, FieldSpec> = {
   pid: number('process'),
   tid: number('thread that waited longest'),
@@ -161,6 +170,7 @@ export function subjectMembers(
       ? { ...SEGMENT_MEMBERS, lostAllPairs: number('lost, over all pairs'), pairs: number('pairs that use it') }
       : {}),
     ...(none || suspect.each === 'pair' ? PAIR_MEMBERS : {}),
+    ...(none || suspect.each === 'unanswered' ? UNANSWERED_MEMBERS : {}),
     ...(none || suspect.each === 'sched' ? SCHED_MEMBERS : {}),
   };
 }

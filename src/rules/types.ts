@@ -53,8 +53,8 @@ export interface SuspectSpec {
   findings?: string[];
   /** Segments of any of these kinds. */
   segments?: string[];
-  /** `pair`, `sched` or `host`. */
-  each?: 'pair' | 'sched' | 'host';
+  /** `unanswered`: pairs of which one end alone was heard, where its packets were last received. */
+  each?: 'pair' | 'unanswered' | 'sched' | 'host';
 }
 
 /** A diagnosis rule after loading. */

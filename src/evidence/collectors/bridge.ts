@@ -32,6 +32,10 @@ export const bridge: EvidenceCollector = {
     multicastSnooping: 'it forwards multicast only to members',
     ports: 'number of its ports',
     blockedPorts: 'ports that do not forward: `tap3 (blocking)`; empty when all do',
+    blockedPort:
+      '`device`, if it is a port that does not forward; else a port that has a link and does not forward although no spanning tree keeps it from it; empty without',
+    blockedState: 'its state; empty without',
+    portUpCommand: 'lets it forward again; empty without',
     isolatedPorts: 'ports that are isolated from each other; empty without',
     macKnown: 'it has learned the address, or has it as its own; false without `mac`',
     macPort: 'port the address is behind; empty when unknown',
@@ -63,6 +67,9 @@ export const bridge: EvidenceCollector = {
     const blockedPorts = ports
       .filter((port) => stateOf(port) !== 'forwarding')
       .map((port) => `${port.name} (${stateOf(port)})`);
+    const candidates = ports.filter((port) => port.name === device || numberIn(found.data, 'stp_state') === 0);
+    const blocked = candidates.filter((port) => isBlocked(port));
+    const blockedPort = blocked.find((port) => port.name === device) ?? blocked[0];
     const value = {
       bridge: name,
       stp: numberIn(found.data, 'stp_state') === 1,
@@ -71,6 +78,9 @@ export const bridge: EvidenceCollector = {
       multicastSnooping: numberIn(found.data, 'mcast_snooping') === 1,
       ports: ports.length,
       blockedPorts: blockedPorts.join(', '),
+      blockedPort: blockedPort?.name ?? '',
+      blockedState: blockedPort ? stateOf(blockedPort) : '',
+      portUpCommand: blockedPort ? `${prefix}bridge link set dev ${shellWord(blockedPort.name)} state 3` : '',
       isolatedPorts: ports
         .filter((port) => port.port.isolated === true)
         .map((port) => port.name)
@@ -81,9 +91,14 @@ export const bridge: EvidenceCollector = {
       vlanAllowed,
       vlanCommand: vlanAllowed === false ? `${prefix}bridge vlan add dev ${shellWord(device)} vid ${Number(vlan)}` : '',
     };
-    const blocked = blockedPorts.length > 0 ? `, not forwarding: ${value.blockedPorts}` : '';
+    const notForwarding = blockedPorts.length > 0 ? `, not forwarding: ${value.blockedPorts}` : '';
     const where_ = mac === undefined ? '' : entry ? `, ${mac} is behind ${value.macPort}` : `, ${mac} is not known`;
-    return known(value, command, `bridge ${name}: ${ports.length} ports${blocked}${where_}`);
+    return known(value, command, `bridge ${name}: ${ports.length} ports${notForwarding}${where_}`);
+
+    /** A port without carrier is disabled by the kernel itself, and of no use to anybody. */
+    function isBlocked(port: (typeof ports)[number]): boolean {
+      return port.flags.includes('LOWER_UP') && !['forwarding', ''].includes(stateOf(port));
+    }
 
     async function lookUp(wanted: string): Promise<Record<string, unknown> | undefined> {
       const entries = parseObjects(textOfAnswer(await source.run(FDB, where(params, 'after'))) ?? '') ?? [];

@@ -95,6 +95,9 @@ describe('collectors on answers of Debian 6.1', () => {
       vlanFiltering: true,
       vlanAllowed: true,
       blockedPorts: 'd0 (disabled)',
+      blockedPort: 'd0',
+      blockedState: 'disabled',
+      portUpCommand: 'bridge link set dev d0 state 3',
     });
     const refused = await value('bridge', { device: 'd0', vlan: 10 }, answers);
     expect(refused).to.include({ vlanAllowed: false, vlanCommand: 'bridge vlan add dev d0 vid 10' });

@@ -1,0 +1,42 @@
+import { expect } from 'chai';
+import type { Analysis } from '../../src/analysis/types.js';
+import { subjectsOf } from '../../src/diagnosis/subjects.js';
+import type { DiagnosisRule } from '../../src/diagnosis/types.js';
+import type { SkbEvent } from '../../src/events/types.js';
+import type { PairStats, PathView } from '../../src/paths/types.js';
+import { subjectMembers } from '../../src/rules/diagnosis-facts.js';
+import { analysis, pair } from '../support/analysis.js';
+
+/** What was received where, of one packet. */
+function path(id: number, ...places: [device: string, netns: number][]): PathView {
+  const events = places.map(([device, netns]) => ({ role: 'receive', device, netns }) as unknown as SkbEvent);
+  const sent = { role: 'transmit', device: 'eth9', netns: 9 } as unknown as SkbEvent;
+  return { id, pair: 0, summary: '', end: 'freed', duration: 0, events: [...events, sent] };
+}
+
+function unanswered(of: Partial<PairStats>, paths: PathView[]): Record<string, unknown>[] {
+  const seen: Analysis = analysis({ pairs: [pair([], { a: '10.0.0.5', b: '10.0.0.6', ...of })], paths });
+  const rule = { suspect: { each: 'unanswered' } } as unknown as DiagnosisRule;
+  return subjectsOf(rule, seen).map(({ data }) => data);
+}
+
+describe('pairs without an answer as suspects', () => {
+  const silent = { packets: { forward: 5, reverse: 0 } };
+  const paths = [path(1, ['tap1', 4]), path(2, ['tap1', 4], ['br0', 4]), path(3)];
+
+  it('are asked about where their packets came farthest', () => {
+    const found = unanswered(silent, paths);
+    expect(found).to.deep.equal([
+      { device: 'br0', netns: 4, src: '10.0.0.5', dst: '10.0.0.6', count: 5, flow: '10.0.0.5 → 10.0.0.6' },
+    ]);
+    expect(Object.keys(found[0])).to.have.members(Object.keys(subjectMembers({ each: 'unanswered' }, {})));
+  });
+
+  it('are not those that were answered, that may yet be, that need not be, or that were received nowhere', () => {
+    expect(unanswered({ packets: { forward: 5, reverse: 1 } }, paths)).to.deep.equal([]);
+    expect(unanswered({ packets: { forward: 2, reverse: 0 } }, paths)).to.deep.equal([]);
+    for (const b of ['224.0.0.251', '255.255.255.255', 'ff02::1'])
+      expect(unanswered({ ...silent, b }, paths)).to.deep.equal([]);
+    expect(unanswered(silent, [path(3)])).to.deep.equal([]);
+  });
+});
