@@ -44,8 +44,27 @@ const NAPS = 5;
  * @throws VdiagError (status 3) when the kernel refuses the programs, or this process may not make a namespace
  */
 export function checkLive(btfFile?: string): LiveFact[] {
+  const all = traceOwn(PROBES.keys(), btfFile, NAPS);
+  // By itself: a received packet has no socket yet, and no earlier probe that knew its namespace.
+  const alone = traceOwn([RECEIVE], btfFile, 0);
+  return [...receivedFacts(alone), ...compare(all)];
+}
+
+/** What was sent, what was recorded of it, and by which probes. */
+interface OwnTrace {
+  traffic: OwnTraffic;
+  records: Record[];
+  attached: ReadonlySet<number>;
+}
+
+function traceOwn(probes: Iterable<number>, btfFile: string | undefined, naps: number): OwnTrace {
   const session = openTrace({
-    requests: PROBES.map((probe, index) => ({ ...probe, index, backend: 'raw-tracepoint', wantReturn: false })),
+    requests: [...probes].map((index) => ({
+      ...PROBES[index]!,
+      index,
+      backend: 'raw-tracepoint',
+      wantReturn: false,
+    })),
     filter: { pid: process.pid },
     ringBytes: 1 << 20,
     watchTids: [process.pid],
@@ -54,9 +73,9 @@ export function checkLive(btfFile?: string): LiveFact[] {
   try {
     const traffic = send();
     const idle = new Int32Array(new SharedArrayBuffer(4));
-    for (let i = 0; i < NAPS; i++) Atomics.wait(idle, 0, 0, NAP_MS);
+    for (let i = 0; i < naps; i++) Atomics.wait(idle, 0, 0, NAP_MS);
     session.detach();
-    return compare(readAll(session), traffic, session);
+    return { traffic, records: readAll(session), attached: new Set(session.attached.map(({ index }) => index)) };
   } finally {
     session.close();
   }
@@ -129,8 +148,13 @@ function readAll(session: TraceSession): Record[] {
   return records;
 }
 
-function compare(records: readonly Record[], traffic: OwnTraffic, session: TraceSession): LiveFact[] {
-  const attached = new Set(session.attached.map(({ index }) => index));
+function receivedFacts({ records, traffic }: OwnTrace): LiveFact[] {
+  const namespaces = records.map((one) => one.number('vd_hop.netns'));
+  const seen = namespaces.find((one) => one !== traffic.netns) ?? namespaces[0];
+  return [fact('namespace of a device', 'net_device.nd_net, net.ns.inum', traffic.netns, seen)];
+}
+
+function compare({ records, traffic, attached }: OwnTrace): LiveFact[] {
   const packets = records.filter(({ kind }) => kind === VD_KIND.PACKET);
   const udp = packets.find((one) => one.probe === QUEUE && one.port('vd_packet.outer.dport') === OWN_TRAFFIC.udpPort);
   // The first packet of this process in its namespace is the datagram, whatever was read of it.

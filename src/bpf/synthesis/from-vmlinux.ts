@@ -7,9 +7,10 @@ import { endOf, runTool } from './tools.js';
 
 /** s for a vmlinux of half a gigabyte of debug info on a slow machine. */
 const PAHOLE_SECONDS = 1800;
+const BTF_MAGIC = 0xeb9f;
 
 /**
- * Raw BTF of an uncompressed kernel: its own (.BTF), else made by pahole from its debug information.
+ * Raw BTF of an uncompressed kernel, or a copy of its /sys/kernel/btf/vmlinux: its own (.BTF), else made by pahole from its debug information.
  * @throws VdiagError (status 2) when it is no such file or has neither; (status 3) when pahole is missing or fails
  */
 export async function btfOfVmlinux(file: string): Promise<Buffer> {
@@ -44,7 +45,8 @@ export async function btfOfVmlinux(file: string): Promise<Buffer> {
 
 function ownBtf(file: string): Buffer | undefined {
   try {
-    return elfSection(readFileSync(file), '.BTF');
+    const bytes = readFileSync(file);
+    return bytes.length > 2 && bytes.readUInt16LE(0) === BTF_MAGIC ? bytes : elfSection(bytes, '.BTF');
   } catch (error) {
     throw new VdiagError(
       {
