@@ -25,7 +25,7 @@ export const bridge: EvidenceCollector = {
   describe: 'A Linux bridge: its settings, its ports, and which port it has learned an Ethernet address on.',
   params: { device: 'the bridge, or a port of it', mac: 'Ethernet address to look up', vlan: 'VLAN id of the frame' },
   members: {
-    bridge: 'the bridge',
+    bridge: 'the bridge; empty if `device` has to do with none, and then the rest is not known',
     stp: 'spanning tree is on',
     vlanFiltering: 'it filters by VLAN',
     nfCallIptables: 'it hands its packets to iptables',
@@ -55,7 +55,13 @@ export const bridge: EvidenceCollector = {
     const own = links.find((link) => link.name === device);
     const name = own?.portOf === 'bridge' ? own.master : device;
     const found = links.find((link) => link.name === name && link.kind === 'bridge');
-    if (!found) return unknown(`${device} is neither a bridge nor a port of one`, command);
+    if (!own) return unknown(`${device} does not exist in this network namespace`, command);
+    if (!found)
+      return known(
+        { bridge: '', ports: 0, blockedPort: '' },
+        command,
+        `${device} is neither a bridge nor a port of one`,
+      );
     const ports = links.filter((link) => link.portOf === 'bridge' && link.master === name);
     const stateOf = (port: (typeof ports)[number]): string => stringIn(port.port, 'state') ?? '';
     const mac = textParam(params, 'mac')?.toLowerCase();
