@@ -32,7 +32,9 @@ enum vd_loss {
 	VD_LOSS_PATHS_FORGOTTEN = 1,
 	VD_LOSS_PARSE_FAILURES = 2,
 	VD_LOSS_MISSED_RETURNS = 3,
-	VD_LOSSES = 4,
+	VD_LOSS_NO_WORK_SPACE = 4,    /* every work space of this CPU was in use: the hit was not looked at */
+	VD_LOSS_COPIES_FORGOTTEN = 5, /* no room to remember how a packet can be known again */
+	VD_LOSSES = 6,
 };
 
 struct vd_described {
@@ -101,6 +103,14 @@ struct {
 	__type(value, __u64);
 } hits SEC(".maps");
 
+/* Of each probe, what it should have told and could not, whatever the cause. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, VD_MAX_PROBES);
+	__type(key, __u32);
+	__type(value, __u64);
+} misses SEC(".maps");
+
 static __always_inline const struct vd_config *vd_config_now(void)
 {
 	__u32 zero = 0;
@@ -115,6 +125,16 @@ static __always_inline void vd_count_loss(__u32 cause)
 
 	if (count)
 		(*count)++;
+}
+
+/* The same where it is known whose event is lost by it. */
+static __always_inline void vd_count_loss_of(__u32 cause, __u32 probe)
+{
+	__u64 *count = bpf_map_lookup_elem(&misses, &probe);
+
+	if (count)
+		(*count)++;
+	vd_count_loss(cause);
 }
 
 static __always_inline void vd_count_hit(__u32 probe)

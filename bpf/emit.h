@@ -16,7 +16,7 @@ static __always_inline void *vd_reserve(__u32 probe, __u64 size)
 
 	vd_count_hit(probe);
 	if (!record)
-		vd_count_loss(VD_LOSS_RING_FULL);
+		vd_count_loss_of(VD_LOSS_RING_FULL, probe);
 	return record;
 }
 

@@ -63,7 +63,7 @@ static __always_inline bool vd_follow_and_tell(struct vd_hit *hit, bool whole)
 			vd_emit_hop(hit);
 		return true;
 	}
-	view = vd_claim_view();
+	view = vd_claim_view(hit->probe);
 	if (!view)
 		return false;
 	followed = vd_follow(config_now, hit, view);
@@ -102,7 +102,7 @@ static __always_inline void vd_leave_entry(const struct vd_hit *hit, __u64 sp)
 	entry.len = hit->len;
 	entry.mark = hit->mark;
 	if (bpf_map_update_elem(&entries, &key, &entry, BPF_ANY))
-		vd_count_loss(VD_LOSS_MISSED_RETURNS);
+		vd_count_loss_of(VD_LOSS_MISSED_RETURNS, hit->probe);
 }
 
 /* At a function's entry, where the skb still is alive. The return probe's record is the probe's event. */

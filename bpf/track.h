@@ -108,7 +108,7 @@ struct {
  * Takes a work space that no interrupted program of this CPU uses. An interrupt between the look and the claim gives it
  * back before we go on, so no atomic operation is needed (kernels before 5.12 have none that returns the old value).
  */
-static __always_inline struct vd_view *vd_claim_view(void)
+static __always_inline struct vd_view *vd_claim_view(__u32 probe)
 {
 #pragma unroll
 	for (__u32 i = 0; i < VD_VIEWS; i++) {
@@ -120,7 +120,7 @@ static __always_inline struct vd_view *vd_claim_view(void)
 			return view;
 		}
 	}
-	vd_count_loss(VD_LOSS_RING_FULL);
+	vd_count_loss_of(VD_LOSS_NO_WORK_SPACE, probe);
 	return NULL;
 }
 
@@ -300,8 +300,8 @@ static __always_inline void vd_make_known(const struct vd_hit *hit, const struct
 	__u64 key = vd_known_key(view);
 	struct vd_known value = { hit->path, hit->skb, bpf_ktime_get_ns() };
 
-	if (view->strength == VD_UNIQUE)
-		bpf_map_update_elem(&known, &key, &value, BPF_ANY);
+	if (view->strength == VD_UNIQUE && bpf_map_update_elem(&known, &key, &value, BPF_ANY))
+		vd_count_loss(VD_LOSS_COPIES_FORGOTTEN);
 }
 
 /* Gives a newly seen skb its path: that of the packet it is a copy of, else a new one. */

@@ -59,7 +59,9 @@ export const VD_LOSS = {
   PATHS_FORGOTTEN: 1,
   PARSE_FAILURES: 2,
   MISSED_RETURNS: 3,
-  LOSSES: 4,
+  NO_WORK_SPACE: 4,
+  COPIES_FORGOTTEN: 5,
+  LOSSES: 6,
 } as const;
 
 export const VD_OPT = {
