@@ -25,6 +25,7 @@ import {
   type AttachedProbe,
   type FailedProbe,
   MAX_PROBES,
+  type ProbeCost,
   type TraceCounters,
   type TraceOptions,
   type TraceSession,
@@ -105,6 +106,7 @@ class Session implements TraceSession {
   readonly ring;
   readonly #fds: number[] = [];
   readonly #config: number;
+  readonly #costs: ProbeCost[] = [];
   #btf: KernelBtf | undefined;
   #open = true;
   #last: { counters: TraceCounters; hits: Map<number, number> } | undefined;
@@ -162,6 +164,10 @@ class Session implements TraceSession {
       this.object,
       this.attached.map(({ index }) => index),
     );
+  }
+
+  costs(): ProbeCost[] {
+    return [...this.#costs];
   }
 
   detach(): void {

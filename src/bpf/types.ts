@@ -136,6 +136,31 @@ export interface TraceCounters {
   pathsForgotten: number;
   parseFailures: number;
   missedReturns: number;
+  /**
+   * Hits for which the kernel did not run the program (a program ran on that CPU already, a kprobe was hit inside a
+   * kprobe); only where there were some, and only as far as the kernel tells (bpf_prog_info 5.12+, bpf_link_info 6.7+).
+   */
+  missed?: MissedHits[];
+}
+
+/** Probes that share a program share the count of its misses, too. */
+export interface MissedHits {
+  /** Indices of the probes. */
+  probes: number[];
+  missed: number;
+}
+
+/** What one probe cost to put in its place. A program that several probes share is counted with the first of them. */
+export interface ProbeCost {
+  index: number;
+  /** Instructions of its programs as loaded; 0 when it shares another probe's. */
+  instructions: number;
+  /** Instructions that the verifier looked at (`verified_insns` of bpf_prog_info, 5.16+). */
+  verifiedInstructions?: number;
+  /** ms for loading its programs, of which the verifier is nearly all. */
+  loadMs: number;
+  /** ms for attaching; of probes that are attached together, an equal share each. */
+  attachMs: number;
 }
 
 /** Programs in the kernel. Everything is tied to this process' file descriptors: when it dies, however, nothing is left. */
@@ -146,6 +171,8 @@ export interface TraceSession {
   counters(): TraceCounters;
   /** Events emitted (or lost to a full ring) by probe index. */
   hits(): Map<number, number>;
+  /** What each attached probe cost; also after `close`. */
+  costs(): ProbeCost[];
   /** Lets events through, if it was opened `paused`. */
   start(): void;
   /** Watch more threads. */
