@@ -34,7 +34,8 @@ enum vd_loss {
 	VD_LOSS_MISSED_RETURNS = 3,
 	VD_LOSS_NO_WORK_SPACE = 4,    /* every work space of this CPU was in use: the hit was not looked at */
 	VD_LOSS_COPIES_FORGOTTEN = 5, /* no room to remember how a packet can be known again */
-	VD_LOSSES = 6,
+	VD_LOSS_PERF_FULL = 6,        /* legacy flavour: the CPU's perf buffer was full, or could not be written */
+	VD_LOSSES = 7,
 };
 
 struct vd_described {

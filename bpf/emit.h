@@ -1,29 +1,86 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* Records into the ring. Nobody is woken: user space reads on a timer, because wakeups slow the traffic that is watched. */
+/*
+ * Records on their way to user space: into the ring, or, in the legacy flavour, through a work space into the buffer of
+ * this CPU's perf event. Nobody is woken: user space reads on a timer, because wakeups slow the traffic that is watched.
+ */
 #ifndef VDIAG_EMIT_H
 #define VDIAG_EMIT_H
 
 #include "track.h"
+
+#ifndef VDIAG_LEGACY
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 8 << 20);
 } events SEC(".maps");
 
-static __always_inline void *vd_reserve(__u32 probe, __u64 size)
+/* Room for a record of the hit, to be filled wholly and handed over with vd_submit; NULL: it is lost, and counted. */
+static __always_inline void *vd_reserve(const struct vd_hit *hit, __u64 size)
 {
 	void *record = bpf_ringbuf_reserve(&events, size, 0);
 
-	vd_count_hit(probe);
+	vd_count_hit(hit->probe);
 	if (!record)
-		vd_count_loss_of(VD_LOSS_RING_FULL, probe);
+		vd_count_loss_of(VD_LOSS_RING_FULL, hit->probe);
 	return record;
 }
 
-static __always_inline void vd_submit(void *record)
+static __always_inline void vd_submit(const struct vd_hit *hit, void *record, __u64 size)
 {
 	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
 }
+
+#else
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(__u32));
+} events SEC(".maps");
+
+/* A record is put together here: perf copies it. */
+struct vd_draft {
+	union vd_record record;
+	__u64 busy;
+};
+
+/* One for each context that can interrupt another on a CPU, as the views (track.h). */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, VD_VIEWS);
+	__type(key, __u32);
+	__type(value, struct vd_draft);
+} drafts SEC(".maps");
+
+static __always_inline void *vd_reserve(const struct vd_hit *hit, __u64 size)
+{
+	vd_count_hit(hit->probe);
+#pragma unroll
+	for (__u32 i = 0; i < VD_VIEWS; i++) {
+		__u32 slot = i;
+		struct vd_draft *draft = bpf_map_lookup_elem(&drafts, &slot);
+
+		if (draft && !draft->busy) {
+			draft->busy = 1;
+			return draft;
+		}
+	}
+	vd_count_loss_of(VD_LOSS_NO_WORK_SPACE, hit->probe);
+	return NULL;
+}
+
+/* Kernels before 5.1 do not say that the buffer is full: there only the reader learns it (PERF_RECORD_LOST). */
+static __always_inline void vd_submit(const struct vd_hit *hit, void *record, __u64 size)
+{
+	struct vd_draft *draft = record;
+
+	if (bpf_perf_event_output(hit->ctx, &events, BPF_F_CURRENT_CPU, record, size))
+		vd_count_loss_of(VD_LOSS_PERF_FULL, hit->probe);
+	draft->busy = 0;
+}
+
+#endif
 
 static __always_inline void vd_fill_hop(struct vd_hop *hop, const struct vd_hit *hit, __u16 kind)
 {
@@ -61,12 +118,12 @@ static __always_inline void vd_fill_hop(struct vd_hop *hop, const struct vd_hit 
 
 static __always_inline void vd_emit_hop(const struct vd_hit *hit)
 {
-	struct vd_hop *hop = vd_reserve(hit->probe, sizeof(*hop));
+	struct vd_hop *hop = vd_reserve(hit, sizeof(*hop));
 
 	if (!hop)
 		return;
 	vd_fill_hop(hop, hit, VD_KIND_HOP);
-	vd_submit(hop);
+	vd_submit(hit, hop, sizeof(*hop));
 }
 
 /* VLAN id of the skb: of its accelerated tag, else of one in the data. */
@@ -114,7 +171,7 @@ static __always_inline void vd_emit_packet(const struct vd_hit *hit, struct vd_v
 {
 	const struct sk_buff *skb = (const struct sk_buff *)hit->skb;
 	const struct skb_shared_info *shared;
-	struct vd_packet *packet = vd_reserve(hit->probe, sizeof(*packet));
+	struct vd_packet *packet = vd_reserve(hit, sizeof(*packet));
 
 	if (!packet)
 		return;
@@ -126,7 +183,7 @@ static __always_inline void vd_emit_packet(const struct vd_hit *hit, struct vd_v
 	packet->pkt_type = BPF_CORE_READ_BITFIELD_PROBED(skb, pkt_type);
 	packet->ip_summed = BPF_CORE_READ_BITFIELD_PROBED(skb, ip_summed);
 	packet->pad = 0;
-	vd_submit(packet);
+	vd_submit(hit, packet, sizeof(*packet));
 }
 
 #endif

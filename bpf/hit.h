@@ -29,6 +29,7 @@ struct vd_hit {
 	__u32 b;
 	__u32 c;
 	__u32 d;
+	void *ctx; /* the program's context: for the output of the legacy flavour */
 	bool changed; /* the packet's headers are not (or no longer) known to user space */
 };
 

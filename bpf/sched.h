@@ -48,7 +48,7 @@ static __always_inline bool vd_still_runnable(const struct task_struct *task)
 static __always_inline void vd_emit_sched(struct vd_hit *hit, const struct task_struct *task, __u32 tid,
 					  const struct vd_watch *watch)
 {
-	struct vd_sched *sched = vd_reserve(hit->probe, sizeof(*sched));
+	struct vd_sched *sched = vd_reserve(hit, sizeof(*sched));
 
 	if (!sched)
 		return;
@@ -60,7 +60,7 @@ static __always_inline void vd_emit_sched(struct vd_hit *hit, const struct task_
 	sched->wait = sched->hop.ts - watch->since;
 	__builtin_memset(sched->comm, 0, sizeof(sched->comm));
 	bpf_probe_read_kernel_str(sched->comm, sizeof(sched->comm), &task->comm);
-	vd_submit(sched);
+	vd_submit(hit, sched, sizeof(*sched));
 }
 
 static __always_inline int sched_hit(struct vd_hit *hit)

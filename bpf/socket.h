@@ -62,7 +62,7 @@ static __always_inline int vd_socket_event(struct vd_hit *hit)
 	if (track)
 		hit->path = track->path;
 	hit->skb = (__u64)sk;
-	record = vd_reserve(hit->probe, sizeof(*record));
+	record = vd_reserve(hit, sizeof(*record));
 	if (!record)
 		return 0;
 	vd_fill_socket(record, hit, &headers, headers.version == 4 ? AF_INET : AF_INET6);
@@ -74,7 +74,7 @@ static __always_inline int vd_socket_event(struct vd_hit *hit)
 		record->backlog = BPF_CORE_READ(sk, sk_ack_backlog);
 		record->backlog_max = BPF_CORE_READ(sk, sk_max_ack_backlog);
 	}
-	vd_submit(record);
+	vd_submit(hit, record, sizeof(*record));
 	return 0;
 }
 
@@ -110,12 +110,12 @@ static __always_inline int neigh_hit(struct vd_hit *hit)
 		return 0;
 	hit->skb = (__u64)neigh;
 	hit->a = BPF_CORE_READ(neigh, nud_state);
-	record = vd_reserve(hit->probe, sizeof(*record));
+	record = vd_reserve(hit, sizeof(*record));
 	if (!record)
 		return 0;
 	headers.proto = 0;
 	vd_fill_socket(record, hit, &headers, family);
-	vd_submit(record);
+	vd_submit(hit, record, sizeof(*record));
 	return 0;
 }
 

@@ -58,7 +58,7 @@ static __always_inline __s64 vd_verdict_of(__u64 options, __u32 ret)
 static __always_inline void vd_emit_verdict(struct vd_hit *hit, __u64 ret)
 {
 	const struct nf_hook_state *state = (const struct nf_hook_state *)hit->other;
-	struct vd_verdict *verdict = vd_reserve(hit->probe, sizeof(*verdict));
+	struct vd_verdict *verdict = vd_reserve(hit, sizeof(*verdict));
 
 	if (!verdict)
 		return;
@@ -78,7 +78,7 @@ static __always_inline void vd_emit_verdict(struct vd_hit *hit, __u64 ret)
 			verdict->hop.netns = BPF_CORE_READ(state, net, ns.inum);
 	}
 	vd_read_table(verdict, hit->options, hit->object);
-	vd_submit(verdict);
+	vd_submit(hit, verdict, sizeof(*verdict));
 }
 
 /* nftables hands its skb and hook state over in a structure. */

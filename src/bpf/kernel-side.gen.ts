@@ -61,7 +61,8 @@ export const VD_LOSS = {
   MISSED_RETURNS: 3,
   NO_WORK_SPACE: 4,
   COPIES_FORGOTTEN: 5,
-  LOSSES: 6,
+  PERF_FULL: 6,
+  LOSSES: 7,
 } as const;
 
 export const VD_OPT = {
