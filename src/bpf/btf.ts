@@ -77,6 +77,14 @@ export class KernelBtf {
     }
   }
 
+  /**
+   * BTF of some kernel whose files lie in a folder as the running kernel's do in /sys/kernel/btf: `vmlinux` and one file a
+   * module. @throws the error of the file system, or Error when a file is not BTF.
+   */
+  static loadFolder(folder: string): KernelBtf {
+    return new KernelBtf(new BtfData(readFileSync(join(folder, 'vmlinux'))), folder);
+  }
+
   /** Arguments of a raw tracepoint's program, in order; undefined when there is no such tracepoint. */
   tracepointArgs(name: string): BtfArgument[] | undefined {
     const typedefName = `btf_trace_${name.slice(name.indexOf(':') + 1)}`;
