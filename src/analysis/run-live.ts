@@ -1,6 +1,7 @@
 import type { TraceSession } from '../bpf/types.js';
 import type { Checkpoint } from '../capture/recording/contents.js';
 import type { RecordingWriter } from '../capture/recording/writer.js';
+import { lossOf } from '../capture/loss.js';
 import type { RunEnd } from '../capture/types.js';
 import type { ProbePlan } from '../probes/types.js';
 import type { AnalysisProgress } from './job.js';
@@ -33,6 +34,7 @@ export async function runLive(options: LiveRunOptions): Promise<{ analysis: Anal
     { source: { kind: 'live', ring: session.ring }, pipeline, recorder: recording?.handle },
     options.onProgress,
   );
+  const cpuBefore = process.cpuUsage();
   session.start();
   const checkpoints = new Checkpoints(recording, () => countersOf(session, pipeline.plan));
   let interrupted: boolean;
@@ -46,8 +48,10 @@ export async function runLive(options: LiveRunOptions): Promise<{ analysis: Anal
   const endedAt = Date.now();
   const endedMono = Number(process.hrtime.bigint());
   const analysis = await running.result;
+  const { user, system } = process.cpuUsage(cpuBefore);
+  const cost = { ownCpuSeconds: (user + system) / 1e6 };
   const reason = interrupted ? 'interrupted' : 'duration';
-  return { analysis, end: { endedAt, endedMono, ...countersOf(session, pipeline.plan), reason } };
+  return { analysis, end: { endedAt, endedMono, ...countersOf(session, pipeline.plan), cost, reason } };
 }
 
 /** Waits for the run's time; true when the signal came first. Rejects if one of the run's parts fails meanwhile. */
@@ -99,13 +103,29 @@ class Checkpoints {
   }
 }
 
-/** What the kernel side has counted: losses, and hits by the probes' names. */
+/** What the kernel side has counted: losses, and hits and losses by the probes' names. */
 function countersOf(session: TraceSession, plan: ProbePlan): Checkpoint {
+  const { lost, missed = [], ...causes } = session.counters();
+  const byName = namedCounts(plan);
+  const hits = byName(session.hits());
+  // What a program of several probes missed is nobody's in particular.
+  const ownMisses = missed.flatMap(({ probes, missed: count }) =>
+    probes.length === 1 ? [[probes[0]!, count] as const] : [],
+  );
+  const lostBy = byName([...(lost ?? []), ...ownMisses]);
+  const missedHits = missed.reduce((sum, one) => sum + one.missed, 0);
+  return { loss: lossOf(causes, { missedHits }), hits, ...(Object.keys(lostBy).length > 0 && { lostBy }) };
+}
+
+/** From counts by index to sums by name, in the order of the indices. */
+function namedCounts(plan: ProbePlan): (counts: Iterable<readonly [number, number]>) => Record<string, number> {
   const names = new Map(plan.probes.map(({ index, point }) => [index, point.name]));
-  const hits: Record<string, number> = {};
-  for (const [index, count] of [...session.hits()].sort(([a], [b]) => a - b)) {
-    const name = names.get(index);
-    if (name !== undefined) hits[name] = (hits[name] ?? 0) + count;
-  }
-  return { loss: { ...session.counters(), recordingCut: 0 }, hits };
+  return (counts) => {
+    const named: Record<string, number> = {};
+    for (const [index, count] of [...counts].sort(([a], [b]) => a - b)) {
+      const name = names.get(index);
+      if (name !== undefined) named[name] = (named[name] ?? 0) + count;
+    }
+    return named;
+  };
 }

@@ -12,11 +12,19 @@ const STALE_ENTRY_NS = 2_000_000_000n;
 /** Losses by cause, summed over the CPUs. `withReturns`: also look for entries whose return never came. */
 export function readCounters(object: LoadedObject, withReturns: boolean): TraceCounters {
   const losses = (cause: number): number => sumPerCpu(object.mapFd('losses'), cause);
+  const ringFull = losses(VD_LOSS.RING_FULL);
+  const noWorkSpace = losses(VD_LOSS.NO_WORK_SPACE);
+  const noEntry = losses(VD_LOSS.MISSED_RETURNS);
+  // More than a thousand look-ups, needed on bad runs only.
+  const lost = ringFull + noWorkSpace + noEntry > 0 ? lostByProbe(object) : undefined;
   return {
-    ringFull: losses(VD_LOSS.RING_FULL),
+    ringFull,
+    noWorkSpace,
     pathsForgotten: losses(VD_LOSS.PATHS_FORGOTTEN),
+    copiesForgotten: losses(VD_LOSS.COPIES_FORGOTTEN),
     parseFailures: losses(VD_LOSS.PARSE_FAILURES),
-    missedReturns: losses(VD_LOSS.MISSED_RETURNS) + (withReturns ? staleEntries(object.mapFd('entries')) : 0),
+    missedReturns: noEntry + (withReturns ? staleEntries(object.mapFd('entries')) : 0),
+    ...(lost && { lost }),
   };
 }
 
@@ -26,6 +34,16 @@ export function readHits(object: LoadedObject, indices: Iterable<number>): Map<n
   const hits = new Map<number, number>();
   for (const index of indices) if (index < MAX_PROBES) hits.set(index, sumPerCpu(map, index));
   return hits;
+}
+
+function lostByProbe(object: LoadedObject): Map<number, number> {
+  const map = object.mapFd('misses');
+  const lost = new Map<number, number>();
+  for (let index = 0; index < MAX_PROBES; index++) {
+    const count = sumPerCpu(map, index);
+    if (count > 0) lost.set(index, count);
+  }
+  return lost;
 }
 
 function sumPerCpu(map: number, slot: number): number {

@@ -16,6 +16,7 @@ export const MAPS = {
   events: 'events',
   hits: 'hits',
   losses: 'losses',
+  misses: 'misses',
   watched: 'watched',
   entries: 'entries',
   devices: 'wanted_devices',

@@ -136,6 +136,12 @@ export interface TraceCounters {
   pathsForgotten: number;
   parseFailures: number;
   missedReturns: number;
+  /** Hits within hits, for which there was no work space. */
+  noWorkSpace: number;
+  /** Packets of which copies cannot be known again, for want of room. */
+  copiesForgotten: number;
+  /** Events lost by probe index (ring full, no work space, no room for an entry); only where there were some. */
+  lost?: Map<number, number>;
   /**
    * Hits for which the kernel did not run the program (a program ran on that CPU already, a kprobe was hit inside a
    * kprobe); only where there were some, and only as far as the kernel tells (bpf_prog_info 5.12+, bpf_link_info 6.7+).

@@ -22,18 +22,36 @@ export interface KernelNames {
   dropReason(reason: number): string | undefined;
 }
 
-/** Events that never reached us, by cause. All zero on a good run. */
+/** What never reached the analysis, by cause. All zero on a good run; src/capture/loss.ts says what each can hide or forge. */
 export interface CaptureLoss {
   /** The ring was full when the kernel side wanted to write. */
   ringFull: number;
-  /** The map of followed packets was full, so a packet's identity was forgotten. */
-  pathsForgotten: number;
-  /** Headers that could not be read or understood. */
-  parseFailures: number;
+  /** The perf buffer was full (kernels before 5.8). */
+  perfLost: number;
+  /** Hits within hits of one CPU: there was no work space left to look at the packet in. */
+  noWorkSpace: number;
+  /** Hits for which the kernel did not run the program: it was running on that CPU already. */
+  missedHits: number;
   /** Return probes that the kernel skipped (maxactive), and entries without a return. */
   missedReturns: number;
+  /** The map of followed packets was full, so a packet's identity was forgotten. */
+  pathsForgotten: number;
+  /** No room to remember by what a packet can be known again: its copies count as packets of their own. */
+  copiesForgotten: number;
+  /** Headers that could not be read or understood. */
+  parseFailures: number;
+  /** Records that arrived and could not be decoded: cut short, or of a kind or probe that is not known. */
+  recordsUnreadable: number;
   /** The recording ended early: bytes that could not be replayed. */
   recordingCut: number;
+}
+
+/** What tracing took from the host between start and end. */
+export interface RunCost {
+  /** s of CPU time of vdiag's own threads. */
+  ownCpuSeconds: number;
+  /** s of CPU time of the programs in the kernel; absent where the kernel does not count it (kernel.bpf_stats_enabled). */
+  kernelCpuSeconds?: number;
 }
 
 /** What a run was asked to trace: evaluated in the kernel. All given ones must match; absent: everything. */
@@ -84,6 +102,10 @@ export interface RunEnd {
   loss: CaptureLoss;
   /** Hits per probe name, as counted by the kernel side. */
   hits: Record<string, number>;
+  /** Of these and of what no hit was counted for, what was lost, per probe name, as far as it is known whose it was. */
+  lostBy?: Record<string, number>;
+  /** Absent in recordings of older versions. */
+  cost?: RunCost;
   /** Why it ended: its time was up, Ctrl-C, the recording's end. */
   reason: 'duration' | 'interrupted' | 'cut';
 }

@@ -19,7 +19,7 @@ export interface PathAnalysis {
   paths: PathView[];
   sched: SchedStats[];
   devices: { netns: number; ifindex: number; name: string }[];
-  loss: { pathsForgotten: number; parseFailures: number };
+  loss: { pathsForgotten: number; recordsUnreadable: number };
   qdiscWait: { device: string; netns: number; latency: LatencyStats }[];
 }
 
@@ -55,7 +55,7 @@ export function summarise(input: SummaryInput): PathAnalysis {
       .flatMap((pair, id) => pair.samples?.all().map((sample) => viewOf(sample, id, input.reader)) ?? []),
     sched: input.sched.stats(),
     devices: cursor.devices.all.slice(1).map(({ netns, ifindex, name }) => ({ netns, ifindex, name })),
-    loss: { pathsForgotten: counts.forgotten, parseFailures: truncated + unknownKind + unknownProbe },
+    loss: { pathsForgotten: counts.forgotten, recordsUnreadable: truncated + unknownKind + unknownProbe },
     qdiscWait: input.qdiscs.stats(),
   };
 }

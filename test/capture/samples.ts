@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Batch, RunEnd, RunMeta } from '../../src/capture/types.js';
+import { lossOf } from '../../src/capture/loss.js';
 import { batchOf } from '../../src/capture/frames.js';
 
 /** A head as a run on this machine would write it. */
@@ -40,7 +41,7 @@ export function sampleEnd(changes: Partial<RunEnd> = {}): RunEnd {
   return {
     endedAt: 1_790_000_003_000,
     endedMono: 8_000_000_000,
-    loss: { ringFull: 0, pathsForgotten: 0, parseFailures: 0, missedReturns: 0, recordingCut: 0 },
+    loss: lossOf(),
     hits: { 'net:netif_receive_skb': 12 },
     reason: 'duration',
     ...changes,

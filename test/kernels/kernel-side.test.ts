@@ -241,7 +241,9 @@ describe('the kernel side on 6.1: functions', function () {
       'open a perf event: ENOENT',
       'BTF does not know the function no_such_function',
     ]);
-    expect(outcome.counters).to.deep.equal({ ringFull: 0, pathsForgotten: 0, parseFailures: 0, missedReturns: 0 });
+    expect(outcome.counters).to.deep.equal({
+      ...{ ringFull: 0, noWorkSpace: 0, pathsForgotten: 0, copiesForgotten: 0, parseFailures: 0, missedReturns: 0 },
+    });
   });
 
   it('follows a packet by kprobe, fentry, kretprobe and fexit', () => {

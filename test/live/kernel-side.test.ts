@@ -14,7 +14,9 @@ function trace(filter: KernelFilter, traffic: () => void, watchTids: number[] = 
     traffic();
     session.detach();
     const records = readRing(session).sort((a, b) => a.ts - b.ts);
-    expect(session.counters()).to.deep.equal({ ringFull: 0, pathsForgotten: 0, parseFailures: 0, missedReturns: 0 });
+    expect(session.counters()).to.deep.equal({
+      ...{ ringFull: 0, noWorkSpace: 0, pathsForgotten: 0, copiesForgotten: 0, parseFailures: 0, missedReturns: 0 },
+    });
     return records;
   } finally {
     session.close();

@@ -6,6 +6,7 @@ import type { CaptureLoss, RunEnd, RunMeta } from '../types.js';
 export interface Checkpoint {
   loss: CaptureLoss;
   hits: Record<string, number>;
+  lostBy?: Record<string, number>;
 }
 
 /** @throws VdiagError (status 2) if the head of a recording is not one. */

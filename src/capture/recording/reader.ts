@@ -1,6 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { VdiagError } from '../../base/errors.js';
-import type { CaptureLoss, RunEnd, RunMeta } from '../types.js';
+import { lossOf } from '../loss.js';
+import type { RunEnd, RunMeta } from '../types.js';
 import { ChunkReader } from './chunk-reader.js';
 import { checkedCheckpoint, checkedEnd, checkedMeta, checkedSymbols, damaged } from './contents.js';
 import type { EventStreamHandle } from './event-stream.js';
@@ -107,18 +108,17 @@ export class Recording {
    */
   end(lastTs: number): RunEnd {
     const recorded = this.json(CHUNK.end).at(0) as RunEnd | undefined;
-    if (recorded)
-      return { ...recorded, loss: { ...recorded.loss, recordingCut: recorded.loss.recordingCut + this.cutBytes } };
+    if (recorded) return { ...recorded, loss: lossOf(recorded.loss, { recordingCut: this.cutBytes }) };
     const checkpoint = this.json(CHUNK.checkpoint).at(-1);
-    const { loss, hits } =
-      checkpoint === undefined ? { loss: noLoss(), hits: {} } : checkedCheckpoint(checkpoint, this.path);
+    const { loss, ...counted } =
+      checkpoint === undefined ? { loss: {}, hits: {} } : checkedCheckpoint(checkpoint, this.path);
     const { startedAt, startedMono } = this.meta;
     const endedMono = Math.max(lastTs, startedMono);
     return {
       endedAt: startedAt + Math.round((endedMono - startedMono) / 1e6),
       endedMono,
-      loss: { ...loss, recordingCut: this.cutBytes },
-      hits,
+      ...counted,
+      loss: { ...lossOf(loss), recordingCut: this.cutBytes },
       reason: 'cut',
     };
   }
@@ -175,8 +175,4 @@ export class Recording {
     if (kept) kept.push(value);
     else this.#json.set(header.name, [value]);
   }
-}
-
-function noLoss(): CaptureLoss {
-  return { ringFull: 0, pathsForgotten: 0, parseFailures: 0, missedReturns: 0, recordingCut: 0 };
 }

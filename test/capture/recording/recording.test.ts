@@ -15,6 +15,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { lossOf } from '../../../src/capture/loss.js';
 import { VdiagError } from '../../../src/base/errors.js';
 import { EventRecorder } from '../../../src/capture/recording/event-recorder.js';
 import { eventBatches } from '../../../src/capture/recording/event-stream.js';
@@ -217,7 +218,7 @@ describe('a recording', () => {
     const events = new EventRecorder(writer.handle);
     events.write(framed(records));
     events.flush();
-    const loss = { ringFull: 3, pathsForgotten: 0, parseFailures: 1, missedReturns: 0, recordingCut: 0 };
+    const loss = lossOf({ ringFull: 3, parseFailures: 1 });
     writer.checkpoint({ loss, hits: { drop: 4 } });
     writer.abandon();
     const recording = Recording.open(file);
