@@ -16,7 +16,7 @@ struct {
 } events SEC(".maps");
 
 /* Room for a record of the hit, to be filled wholly and handed over with vd_submit; NULL: it is lost, and counted. */
-static __always_inline void *vd_reserve(const struct vd_hit *hit, __u64 size)
+static __noinline void *vd_reserve(const struct vd_hit *hit, __u64 size)
 {
 	void *record = bpf_ringbuf_reserve(&events, size, 0);
 
@@ -53,7 +53,7 @@ struct {
 	__type(value, struct vd_draft);
 } drafts SEC(".maps");
 
-static __always_inline void *vd_reserve(const struct vd_hit *hit, __u64 size)
+static __noinline void *vd_reserve(const struct vd_hit *hit, __u64 size)
 {
 	vd_count_hit(hit->probe);
 #pragma unroll
@@ -82,7 +82,7 @@ static __always_inline void vd_submit(const struct vd_hit *hit, void *record, __
 
 #endif
 
-static __always_inline void vd_fill_hop(struct vd_hop *hop, const struct vd_hit *hit, __u16 kind)
+static __noinline int vd_fill_hop(struct vd_hop *hop, const struct vd_hit *hit, __u16 kind)
 {
 	const struct sk_buff *skb = (const struct sk_buff *)hit->skb;
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
@@ -114,16 +114,18 @@ static __always_inline void vd_fill_hop(struct vd_hop *hop, const struct vd_hit 
 		bpf_probe_read_kernel_str(hop->dev, sizeof(hop->dev), &hit->device->name);
 	else if (hit->options & VD_OPT_DEVICE_NAME)
 		bpf_probe_read_kernel_str(hop->dev, sizeof(hop->dev), (const void *)hit->object);
+	return 0;
 }
 
-static __always_inline void vd_emit_hop(const struct vd_hit *hit)
+static __noinline int vd_emit_hop(const struct vd_hit *hit)
 {
 	struct vd_hop *hop = vd_reserve(hit, sizeof(*hop));
 
 	if (!hop)
-		return;
+		return 0;
 	vd_fill_hop(hop, hit, VD_KIND_HOP);
 	vd_submit(hit, hop, sizeof(*hop));
+	return 0;
 }
 
 /* VLAN id of the skb: of its accelerated tag, else of one in the data. */

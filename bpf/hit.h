@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* One hit of a probe: the arguments that its template's constants name, and what is found out from them. */
+/*
+ * One hit of a probe: the arguments that its template's constants name, and what is found out from them.
+ *
+ * What is needed in more than one place is a subprogram (__noinline), so that a program with its subprograms stays below
+ * the 4096 instructions of kernels before 5.2.
+ */
 #ifndef VDIAG_HIT_H
 #define VDIAG_HIT_H
 
@@ -34,7 +39,7 @@ struct vd_hit {
 };
 
 /* The verifier knows the position, so this is a read at a fixed place; the copy also makes a plain number of a typed pointer. */
-static __always_inline __u64 vd_argument(const __u64 *args, __u64 position)
+static __noinline __u64 vd_argument(const __u64 *args, __u64 position)
 {
 	__u64 value = 0;
 

@@ -108,7 +108,7 @@ struct {
  * Takes a work space that no interrupted program of this CPU uses. An interrupt between the look and the claim gives it
  * back before we go on, so no atomic operation is needed (kernels before 5.12 have none that returns the old value).
  */
-static __always_inline struct vd_view *vd_claim_view(__u32 probe)
+static __noinline struct vd_view *vd_claim_view(__u32 probe)
 {
 #pragma unroll
 	for (__u32 i = 0; i < VD_VIEWS; i++) {
@@ -151,7 +151,7 @@ static __always_inline bool vd_is_full_socket(const struct sock *sk)
 }
 
 /* Addresses and ports of a socket in the order in which its own packets carry them. */
-static __always_inline bool vd_socket_headers(const struct sock *sk, struct vd_headers *out)
+static __noinline int vd_socket_headers(const struct sock *sk, struct vd_headers *out)
 {
 	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
 	__u16 proto = IPPROTO_TCP;
@@ -190,23 +190,24 @@ static __always_inline bool vd_socket_headers(const struct sock *sk, struct vd_h
  * Device and namespace of the hit. skb->dev shares its place with other things while the skb waits in a socket's queue
  * (dev_scratch, rb_node), so a device that does not look like one is none.
  */
-static __always_inline void vd_find_device(struct vd_hit *hit, struct net_device *device)
+static __noinline int vd_find_device(struct vd_hit *hit, struct net_device *device)
 {
 	__u32 ifindex;
 	char first = 0;
 
 	if ((__u64)device >> 48 != 0xffff)
-		return;
+		return 0;
 	ifindex = BPF_CORE_READ(device, ifindex);
 	BPF_CORE_READ_INTO(&first, device, name[0]);
 	if (!ifindex || ifindex > 0xffffff || first <= ' ' || first > '~')
-		return;
+		return 0;
 	hit->device = device;
 	hit->ifindex = ifindex;
 	hit->netns = BPF_CORE_READ(device, nd_net.net, ns.inum);
+	return 0;
 }
 
-static __always_inline void vd_find_place(struct vd_hit *hit)
+static __noinline int vd_find_place(struct vd_hit *hit)
 {
 	const struct sk_buff *skb = (const struct sk_buff *)hit->skb;
 	struct sock *sk;
@@ -217,15 +218,16 @@ static __always_inline void vd_find_place(struct vd_hit *hit)
 		hit->c = 0;
 		if (!(hit->options & VD_OPT_DEVICE_NAME))
 			vd_find_device(hit, (struct net_device *)hit->object);
-		return;
+		return 0;
 	}
 	hit->len = BPF_CORE_READ(skb, len);
 	vd_find_device(hit, BPF_CORE_READ(skb, dev));
 	if (hit->netns)
-		return;
+		return 0;
 	sk = BPF_CORE_READ(skb, sk);
 	if (sk)
 		hit->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+	return 0;
 }
 
 static __always_inline void vd_read_outer(const struct vd_hit *hit, struct vd_view *view)
@@ -295,13 +297,14 @@ static __always_inline __u64 vd_known_key(const struct vd_view *view)
 	return (__u64)view->outer_identity << 32 | view->addresses;
 }
 
-static __always_inline void vd_make_known(const struct vd_hit *hit, const struct vd_view *view)
+static __noinline int vd_make_known(const struct vd_hit *hit, const struct vd_view *view)
 {
 	__u64 key = vd_known_key(view);
 	struct vd_known value = { hit->path, hit->skb, bpf_ktime_get_ns() };
 
 	if (view->strength == VD_UNIQUE && bpf_map_update_elem(&known, &key, &value, BPF_ANY))
 		vd_count_loss(VD_LOSS_COPIES_FORGOTTEN);
+	return 0;
 }
 
 /* Gives a newly seen skb its path: that of the packet it is a copy of, else a new one. */
@@ -410,13 +413,14 @@ static __always_inline void vd_forget_freed(const struct vd_hit *hit)
 }
 
 /* The hit is one of the packet that is followed; it may be its last. */
-static __always_inline void vd_go_on(struct vd_hit *hit, struct vd_track *track)
+static __noinline int vd_go_on(struct vd_hit *hit, struct vd_track *track)
 {
 	hit->path = track->path;
 	hit->netns = hit->netns ?: track->netns;
 	track->netns = hit->netns;
 	if (hit->options & VD_OPT_FREE)
 		vd_end(hit, track);
+	return 0;
 }
 
 /* For a hit after which the skb may be gone: which packet it is, or was until just now, without looking into it. */
