@@ -33,6 +33,20 @@ export async function fetchKernel(name: KernelName): Promise<Kernel> {
   };
 }
 
+let qemu: Promise<string> | undefined;
+
+/**
+ * The qemu that boots the kernels: this machine's own if it is new enough, else one that `scripts/fetch-qemu` fetches
+ * beside it. @throws with apt's words if it cannot be had.
+ */
+export function qemuPath(): Promise<string> {
+  qemu ??= execa('sh', [packagePath('scripts', 'fetch-qemu')], { reject: false, stdin: 'ignore' }).then((result) => {
+    if (result.exitCode !== 0) throw new Error(`no qemu for the kernel tests: ${result.stderr}`);
+    return result.stdout.trim();
+  });
+  return qemu;
+}
+
 /**
  * The files of the given modules and of what they depend on, in the order in which `insmod` must load them. A module
  * that is built into the kernel is left out.

@@ -12,7 +12,7 @@ import { join, dirname } from 'node:path';
 import { execa } from 'execa';
 import { baseImage, bootImage, moduleImage } from './vm-base.js';
 import { commandPath, withStaging } from './vm-files.js';
-import { cachePath, type Kernel } from './vm-kernel.js';
+import { cachePath, qemuPath, type Kernel } from './vm-kernel.js';
 import { projectImage } from './vm-project.js';
 
 export interface VmJob {
@@ -55,6 +55,7 @@ let runs = 0;
  */
 export async function runVm(kernel: Kernel, options: VmJob): Promise<VmResult> {
   const timeoutSeconds = options.timeoutSeconds ?? 120;
+  const qemuFile = await qemuPath();
   const base = await baseImage();
   const initrd = await bootImage(kernel);
   const modules = await moduleImage(kernel);
@@ -95,7 +96,7 @@ export async function runVm(kernel: Kernel, options: VmJob): Promise<VmResult> {
       if (Number.isNaN(boot.seconds) && /guest: job starts/.test(readIfThere(log))) boot.seconds = since(started);
     }, 200);
     const qemu = await execa(
-      process.env.VDIAG_QEMU ?? 'qemu-system-x86_64',
+      qemuFile,
       [
         ...[
           '-nodefaults',
