@@ -195,18 +195,42 @@ export class Libbpf {
     return this.#check(this.#functions.rawTracepointOpen(name, program), `attach to ${name ?? 'the function'}`);
   }
 
-  /** A link of a program to a perf event, a function (fentry, fexit: `target` 0) or, with `addresses`, to many functions. */
-  createLink(program: number, target: number, attachType: number, multi?: { addresses: bigint[]; cookies: bigint[] }): number {
-    if (!multi) return this.#check(this.#functions.linkCreate(program, target, attachType, null), 'attach');
+  /**
+   * A link of a program to a perf event or a function (fentry, fexit: `target` 0).
+   * @param cookie what bpf_get_attach_cookie gives at each hit (perf events, 5.15+)
+   */
+  createLink(program: number, target: number, attachType: number, cookie?: number): number {
+    const options =
+      cookie === undefined
+        ? null
+        : // perf_event.bpf_cookie, 64 bits, lies where kprobe_multi has its flags and its count.
+          withDefaults(linkCreateOptions, { sz: koffi.sizeof(linkCreateOptions), kprobe_multi_flags: cookie });
+    return this.#check(this.#functions.linkCreate(program, target, attachType, options), 'attach');
+  }
+
+  /** One link of a program to many functions (kprobe.multi, 5.18+), or to their returns. */
+  createMultiLink(program: number, multi: { addresses: bigint[]; cookies: bigint[]; returns: boolean }): number {
+    const BPF_F_KPROBE_MULTI_RETURN = 1;
     const addresses = BigUint64Array.from(multi.addresses);
     const cookies = BigUint64Array.from(multi.cookies);
     const options = withDefaults(linkCreateOptions, {
       sz: koffi.sizeof(linkCreateOptions),
+      kprobe_multi_flags: multi.returns ? BPF_F_KPROBE_MULTI_RETURN : 0,
       kprobe_multi_cnt: addresses.length,
       kprobe_multi_addrs: addresses,
       kprobe_multi_cookies: cookies,
     });
-    return this.#check(this.#functions.linkCreate(program, target, attachType, options), 'attach');
+    return this.#check(this.#functions.linkCreate(program, 0, ATTACH_TYPE.KPROBE_MULTI, options), 'attach');
+  }
+
+  /**
+   * struct bpf_prog_info or bpf_link_info of a descriptor, as much of it as this kernel knows (the buffer is that long);
+   * undefined when the kernel does not tell.
+   */
+  info(fd: number, bytes: number): Buffer | undefined {
+    const info = Buffer.alloc(bytes);
+    const size = Uint32Array.of(bytes);
+    return this.#functions.objectInfo(fd, info, size) === 0 ? info.subarray(0, size[0]) : undefined;
   }
 
   /** perf_event_open on one CPU for all processes; `attributes` is struct perf_event_attr. */

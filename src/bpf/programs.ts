@@ -10,6 +10,8 @@ export interface ProgramPlan {
   constants: TemplateConstants;
   /** Of kretprobes: the template of the return. */
   returnTemplate?: string;
+  /** The program learns the probe's number from its attach cookie, so probes with equal other constants share it. */
+  shared?: boolean;
 }
 
 type Slot = keyof TemplateConstants;
@@ -28,6 +30,9 @@ const FAMILY: Record<ProgramName, string> = {
   neigh: 'neigh',
   sched: 'sched',
   deliver: 'packet',
+  point: 'point',
+  count: 'point',
+  failure: 'point',
 };
 
 const OPTIONS: Partial<Record<ProgramName, number>> = {
@@ -36,11 +41,24 @@ const OPTIONS: Partial<Record<ProgramName, number>> = {
   qdisc: VD_OPT.QDISC,
   xmit: VD_OPT.INT_RETURN | VD_OPT.GONE | VD_OPT.RECALL | VD_OPT.DEVICE,
   deliver: VD_OPT.DELIVER,
+  count: VD_OPT.COUNT,
+  failure: VD_OPT.FAILED,
+};
+
+/** What an argument of that name says about the others. */
+const ARGUMENT_OPTIONS: Record<string, number> = {
+  pskb: VD_OPT.REFERENCE,
+  dev: VD_OPT.DEVICE,
+  qdisc: VD_OPT.QDISC,
+  napi: VD_OPT.OF_NAPI,
+  socket: VD_OPT.OF_SOCKET,
+  net: VD_OPT.OF_NET,
 };
 
 /** Where the kernel side expects each argument. */
 const SLOTS: Record<string, Slot> = {
   skb: 'SKB',
+  pskb: 'SKB',
   sk: 'SK',
   rc: 'RET',
   reason: 'RET',
@@ -61,6 +79,10 @@ const SLOTS: Record<string, Slot> = {
   qdisc: 'OBJECT',
   neigh: 'OBJECT',
   task: 'OBJECT',
+  napi: 'OBJECT',
+  socket: 'OBJECT',
+  net: 'OBJECT',
+  object: 'OBJECT',
   table: 'OBJECT',
   ebtable: 'OBJECT',
   chain: 'OBJECT',
@@ -78,6 +100,7 @@ const WORDS: Record<string, [least: number, most: number]> = {
   socket: [1, 7],
   neigh: [1, 7],
   sched: [1, 4],
+  point: [1, 7],
 };
 
 const NEEDS_RETURN: ReadonlySet<string> = new Set(['clone', 'verdict']);
@@ -93,7 +116,11 @@ const MAX_REGISTER_ARGS = 6;
  * Chooses template and constants for a request.
  * @returns the reason, a plain sentence, when the kernel side has no program for it.
  */
-export function planProgram(request: AttachRequest): ProgramPlan | { why: string } {
+export function planProgram(
+  request: AttachRequest,
+  /** `cookies`: perf events have attach cookies (and the object has the templates for them). */
+  kernel: { cookies: boolean } = { cookies: false },
+): ProgramPlan | { why: string } {
   if (!Object.hasOwn(FAMILY, request.program)) return { why: `there is no program "${request.program}"` };
   const program = request.program as ProgramName;
   const family = FAMILY[program];
@@ -105,7 +132,7 @@ export function planProgram(request: AttachRequest): ProgramPlan | { why: string
   const wantReturn = request.wantReturn || NEEDS_RETURN.has(family);
   const constants: TemplateConstants = { PROBE: request.index, OPTIONS: optionsOf(request, program, args, wantReturn) };
   for (const [name, position] of Object.entries(args)) constants[SLOTS[name]!] = position;
-  return templateFor(request, family, wantReturn, constants);
+  return templateFor(request, family, wantReturn, constants, kernel.cookies);
 }
 
 function templateFor(
@@ -113,6 +140,7 @@ function templateFor(
   family: string,
   wantReturn: boolean,
   constants: TemplateConstants,
+  cookies: boolean,
 ): ProgramPlan | { why: string } {
   const positions = Object.entries(constants).flatMap(([slot, at]) => (slot === 'PROBE' || slot === 'OPTIONS' ? [] : [at]));
   const used = Math.max(0, ...positions) + 1;
@@ -128,13 +156,14 @@ function templateFor(
     case 'kprobe-multi':
     case 'kretprobe': {
       if (used > MAX_REGISTER_ARGS) return { why: `only the first ${MAX_REGISTER_ARGS} arguments are in registers` };
-      if (request.backend === 'kretprobe' || (request.backend === 'kprobe' && wantReturn)) {
+      const shared = cookies || request.backend === 'kprobe-multi';
+      const form = shared ? 'multi' : 'regs';
+      if (request.backend === 'kretprobe' || wantReturn) {
         if (!HAS_RETURN_PROBE.has(family)) return { why: `the program "${request.program}" takes no return value` };
-        return { template: `${family}_enter_regs`, returnTemplate: `${family}_leave_regs`, constants };
+        return { template: `${family}_enter_${form}`, returnTemplate: `${family}_leave_${form}`, constants, shared };
       }
-      if (NEEDS_RETURN.has(family)) return { why: 'it needs the return value, so a return probe' };
       if (family === 'sched') return { why: 'the scheduler is watched by its tracepoints' };
-      return { template: `${family}_${request.backend === 'kprobe' ? 'regs' : 'multi'}`, constants };
+      return { template: `${family}_${form}`, constants, shared };
     }
     case 'tracepoint':
       if (!HAS_RECORD.has(family)) return { why: `the record of ${request.target} does not have what it needs` };

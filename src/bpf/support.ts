@@ -1,22 +1,35 @@
 import { closeSync, existsSync, readFileSync } from 'node:fs';
 import { release } from 'node:os';
-import {
-  attachKprobe,
-  attachKprobeMulti,
-  attachKretprobe,
-  attachRawTracepoint,
-  attachTracepoint,
-  attachTrampoline,
-} from './attach.js';
-import type { Attachment } from './attach.js';
+import { attachProbe, attachProbeMulti, attachRawTracepoint, attachTracepoint, attachTrampoline } from './attach.js';
 import { KernelBtf } from './btf.js';
 import { Libbpf } from './libbpf.js';
+import { loadProgram, type ProgramKind } from './load-program.js';
 import { openTracefs } from './tracefs.js';
 import { functionAddresses } from './symbols.js';
 import type { Ability, KernelSupport } from './types.js';
 
 /** `r0 = 0; exit`: the smallest program that the verifier takes. */
 const EMPTY_PROGRAM = Uint8Array.of(0xb7, 0, 0, 0, 0, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0);
+
+/** `call bpf_get_attach_cookie; r0 = 0; exit`. */
+const COOKIE_PROGRAM = Uint8Array.of(0x85, 0, 0, 0, 174, 0, 0, 0, ...EMPTY_PROGRAM);
+
+let attachCookies: boolean | undefined;
+
+/**
+ * Whether each hit of a kprobe tells the program a number that it was attached with. The helper and the links that carry
+ * the number came to the kernel together (5.15).
+ */
+export function hasAttachCookies(): boolean {
+  if (attachCookies !== undefined) return attachCookies;
+  try {
+    closeSync(loadProgram({ kind: 'kprobe' }, 'vdiag_try', COOKIE_PROGRAM).fd);
+    return (attachCookies = true);
+  } catch {
+    // The verifier does not know the helper, or this process may load nothing: then nothing is attached anyway.
+    return (attachCookies = false);
+  }
+}
 
 /** Functions that every kernel with IPv4 has under this name, to try probes on; they are hit seldom. */
 const TRIAL_FUNCTIONS = ['inet_listen', 'tcp_disconnect', 'ip_rcv'];
@@ -45,35 +58,39 @@ export function kernelSupport(): KernelSupport {
     arch: process.arch,
     btf: hasBtf ? { ok: true } : noBtf,
     ringBuffer: ringBuffer(),
-    rawTracepoint: trial(() => attachRawTracepoint(TRIAL_TRACEPOINT, 'vdiag_try', EMPTY_PROGRAM)),
+    rawTracepoint: rawTracepoint(),
     tracepoint: tracefs(),
-    kprobe: kprobes(() => attachKprobe({ symbol: trialFunction(btf) }, 'vdiag_try', EMPTY_PROGRAM)),
-    kretprobe: kprobes(() =>
-      attachKretprobe({ symbol: trialFunction(btf) }, 'vdiag_try', EMPTY_PROGRAM, EMPTY_PROGRAM),
-    ),
-    kprobeMulti: kprobes(() => {
+    kprobe: kprobes({ kind: 'kprobe' }, (program) => attachProbe(program, { symbol: trialFunction(btf) }, false)),
+    kretprobe: kprobes({ kind: 'kprobe' }, (program) => attachProbe(program, { symbol: trialFunction(btf) }, true)),
+    kprobeMulti: kprobes({ kind: 'kprobe-multi' }, (program) => {
       const addresses = functionAddresses(new Set([trialFunction(btf)]));
       const [address] = [...addresses.values()].flat();
       if (address === undefined) throw new Error('/proc/kallsyms shows no addresses to this process');
-      return attachKprobeMulti([{ address, cookie: 0 }], 'vdiag_try', EMPTY_PROGRAM);
+      return attachProbeMulti(program, [{ address, cookie: 0 }], false);
     }),
     fentry: btf
-      ? trial(() => attachTrampoline('fentry', trialFunction(btf), 'vdiag_try', EMPTY_PROGRAM, btf))
+      ? trial({ kind: 'fentry', function: trialFunction(btf), btf }, (program) => attachTrampoline(program, 'fentry'))
       : noBtf,
     dropReasons: dropReasons(btf, noBtf),
   };
 }
 
+function rawTracepoint(): Ability {
+  return trial({ kind: 'raw-tracepoint' }, (program) => attachRawTracepoint(program, TRIAL_TRACEPOINT));
+}
+
 function ringBuffer(): Ability {
   const answer = Libbpf.get().hasRingBuffer();
   if (answer) return { ok: true };
-  const may = trial(() => attachRawTracepoint(TRIAL_TRACEPOINT, 'vdiag_try', EMPTY_PROGRAM));
+  const may = rawTracepoint();
   if (!may.ok) return may;
   return { ok: false, why: 'this kernel has no BPF ring buffer', cure: 'boot a kernel of 5.8 or later' };
 }
 
 function tracefs(): Ability {
-  if (openTracefs()) return trial(() => attachTracepoint(`sched:${TRIAL_TRACEPOINT}`, 'vdiag_try', EMPTY_PROGRAM));
+  if (openTracefs()) {
+    return trial({ kind: 'tracepoint' }, (program) => attachTracepoint(program, `sched:${TRIAL_TRACEPOINT}`));
+  }
   return { ok: false, why: 'tracefs is not mounted or cannot be read', cure: 'mount -t tracefs none /sys/kernel/tracing' };
 }
 
@@ -96,8 +113,8 @@ function trialFunction(btf?: KernelBtf): string {
   return known ?? TRIAL_FUNCTIONS[0]!;
 }
 
-function kprobes(attach: () => Attachment): Ability {
-  if (existsSync('/sys/bus/event_source/devices/kprobe')) return trial(attach);
+function kprobes(kind: ProgramKind, attach: (program: number) => number): Ability {
+  if (existsSync('/sys/bus/event_source/devices/kprobe')) return trial(kind, attach);
   return {
     ok: false,
     why: 'this kernel has no kprobes',
@@ -106,9 +123,14 @@ function kprobes(attach: () => Attachment): Ability {
 }
 
 /** Does it, takes it away again, and says why it could not be done. */
-function trial(attach: () => Attachment): Ability {
+function trial(kind: ProgramKind, attach: (program: number) => number): Ability {
   try {
-    for (const fd of attach().fds.reverse()) closeSync(fd);
+    const { fd } = loadProgram(kind, 'vdiag_try', EMPTY_PROGRAM);
+    try {
+      closeSync(attach(fd));
+    } finally {
+      closeSync(fd);
+    }
     return { ok: true };
   } catch (error) {
     const why = (error as Error).message;
