@@ -80,6 +80,8 @@ static __always_inline void vd_take_arguments(struct vd_hit *hit, const __u64 *a
 	hit->probe = probe;
 	hit->options = VD_CONSTANT(VD_CONST_OPTIONS);
 	hit->skb = VD_ARG(args, SKB);
+	if (hit->options & VD_OPT_REFERENCE)
+		bpf_probe_read_kernel(&hit->skb, sizeof(hit->skb), (const void *)hit->skb);
 	hit->sk = VD_ARG(args, SK);
 	hit->aux = VD_ARG(args, AUX);
 	hit->ret = VD_ARG(args, RET);

@@ -146,6 +146,14 @@ struct skb_shared_info {
 	unsigned short gso_segs;
 };
 
+struct napi_struct {
+	struct net_device *dev;
+};
+
+struct socket {
+	struct sock *sk;
+};
+
 struct netdev_queue {
 	struct net_device *dev;
 };

@@ -45,6 +45,12 @@ enum vd_option {
 	VD_OPT_DEVICE_NAME = 1 << 15, /* with VD_OPT_DEVICE: OBJECT is where the device's name is, there is no more of it */
 	VD_OPT_STATE = 1 << 16,       /* the probe does not tell the socket's old state: it is the one that it is in */
 	VD_OPT_STATE_STAYS = 1 << 17, /* nor a new one: it stays the same */
+	VD_OPT_REFERENCE = 1 << 18,   /* SKB is where the skb's address is (struct sk_buff **) */
+	VD_OPT_COUNT = 1 << 19,       /* of a point: only counted */
+	VD_OPT_FAILED = 1 << 20,      /* of a point: told only when RET is an error */
+	VD_OPT_OF_NAPI = 1 << 21,     /* OBJECT is a struct napi_struct */
+	VD_OPT_OF_SOCKET = 1 << 22,   /* OBJECT is a struct socket */
+	VD_OPT_OF_NET = 1 << 23,      /* OBJECT is a struct net */
 	VD_OPT_INT_RETURN = 1 << 11, /* RET is an int: the upper half of the register means nothing */
 };
 

@@ -15,6 +15,7 @@
  * The kernel refuses a raw tracepoint's program that looks beyond the tracepoint's arguments: hence one template a number.
  */
 #include "packet.h"
+#include "point.h"
 #include "sched.h"
 #include "socket.h"
 #include "verdict.h"
@@ -177,6 +178,19 @@ VD_RAW(neigh, 6)
 VD_RAW(neigh, 7)
 VD_REGS(neigh)
 VD_MULTI(neigh)
+
+VD_RAW(point, 1)
+VD_RAW(point, 2)
+VD_RAW(point, 3)
+VD_RAW(point, 4)
+VD_RAW(point, 5)
+VD_RAW(point, 6)
+VD_RAW(point, 7)
+VD_RECORD(point)
+VD_REGS(point)
+VD_MULTI(point)
+VD_RETURN(point)
+VD_MULTI_RETURN(point)
 
 VD_RAW(sched, 1)
 VD_RAW(sched, 2)

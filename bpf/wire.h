@@ -20,6 +20,7 @@ enum vd_kind {
 	VD_KIND_VERDICT = 3, /* a netfilter decision: struct vd_verdict */
 	VD_KIND_SOCKET = 4,  /* a socket's or a neighbour's event, without an skb: struct vd_socket */
 	VD_KIND_SCHED = 5,   /* a watched thread got a CPU after waiting for it: struct vd_sched */
+	VD_KIND_POINT = 6,   /* a place without a packet was passed: struct vd_hop, `skb` is the object's address, path 0 */
 };
 
 enum vd_flag {

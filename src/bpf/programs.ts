@@ -104,10 +104,10 @@ const WORDS: Record<string, [least: number, most: number]> = {
 };
 
 const NEEDS_RETURN: ReadonlySet<string> = new Set(['clone', 'verdict']);
-const HAS_RETURN_PROBE: ReadonlySet<string> = new Set(['packet', 'clone', 'verdict']);
+const HAS_RETURN_PROBE: ReadonlySet<string> = new Set(['packet', 'clone', 'verdict', 'point']);
 
-/** A record has no pointers to anything but skbs and sockets. */
-const HAS_RECORD: ReadonlySet<string> = new Set(['packet', 'socket']);
+/** A record has no pointers to anything but skbs and sockets; a point can do without. */
+const HAS_RECORD: ReadonlySet<string> = new Set(['packet', 'socket', 'point']);
 
 /** Registers that carry arguments: six on x86-64, of which a kprobe reads no more elsewhere either. */
 const MAX_REGISTER_ARGS = 6;
@@ -127,9 +127,12 @@ export function planProgram(
   const args = namedArguments(request, program);
   const missing = PROGRAM_ARGS[program].filter((name) => !name.endsWith('?') && args[name] === undefined);
   if (missing.length > 0) return { why: `the position of ${missing.join(' and ')} among its arguments is not known` };
+  if (program === 'skb' && args.skb === undefined && args.pskb === undefined) {
+    return { why: 'the position of skb among its arguments is not known' };
+  }
   const unknown = Object.keys(args).filter((name) => SLOTS[name] === undefined);
   if (unknown.length > 0) return { why: `the program "${program}" has no argument "${unknown[0]}"` };
-  const wantReturn = request.wantReturn || NEEDS_RETURN.has(family);
+  const wantReturn = request.wantReturn || NEEDS_RETURN.has(family) || program === 'failure';
   const constants: TemplateConstants = { PROBE: request.index, OPTIONS: optionsOf(request, program, args, wantReturn) };
   for (const [name, position] of Object.entries(args)) constants[SLOTS[name]!] = position;
   return templateFor(request, family, wantReturn, constants, kernel.cookies);
@@ -147,7 +150,7 @@ function templateFor(
   switch (request.backend) {
     case 'raw-tracepoint':
     case 'fentry':
-      if (NEEDS_RETURN.has(family)) return { why: 'it needs the return value, so a return probe' };
+      if (NEEDS_RETURN.has(family) || request.program === 'failure') return { why: 'it needs the return value, so a return probe' };
       return words(family, used, constants);
     case 'fexit':
       if (family === 'sched') return { why: 'the scheduler is watched by its tracepoints' };
@@ -205,7 +208,10 @@ function optionsOf(
   let options = OPTIONS[program] ?? 0;
   if (program === 'xmit' && request.backend === 'tracepoint' && args.dev !== undefined) options |= VD_OPT.DEVICE_NAME;
   if (args.rc !== undefined) options |= VD_OPT.INT_RETURN;
-  if (wantReturn && program !== 'clone') options |= VD_OPT.RETURN | VD_OPT.INT_RETURN;
+  for (const name of Object.keys(args)) options |= ARGUMENT_OPTIONS[name] ?? 0;
+  // Of a failure the kernel side looks at the whole register: the function may return a pointer.
+  if (program === 'failure') options |= VD_OPT.RETURN;
+  else if (wantReturn && program !== 'clone') options |= VD_OPT.RETURN | VD_OPT.INT_RETURN;
   // After the function the skb may be gone, and its address another packet's.
   if (program === 'skb' && request.backend === 'fexit') options |= VD_OPT.GONE;
   if (program === 'verdict') {

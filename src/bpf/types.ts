@@ -6,8 +6,11 @@ export type AttachBackend = 'raw-tracepoint' | 'tracepoint' | 'fentry' | 'fexit'
  * each understands (names as in `AttachRequest.args`; a trailing `?` marks one that may be absent).
  */
 export const PROGRAM_ARGS = {
-  /** A packet passes. `rc`: the tracepoint's own result, recorded as `ret`. `a` … `d`: plain integers to record. */
-  skb: ['skb', 'rc?', 'aux?', 'a?', 'b?', 'c?', 'd?'],
+  /**
+   * A packet passes. `pskb`: the argument is a struct sk_buff **. `rc`: the tracepoint's own result, recorded as `ret`.
+   * `a` … `d`: plain integers to record.
+   */
+  skb: ['skb?', 'pskb?', 'rc?', 'aux?', 'a?', 'b?', 'c?', 'd?'],
   /** Its life ends well. `location`: who freed it (6.5+). */
   free: ['skb', 'location?'],
   /** Its life ends in a drop. `reason`: 5.17+. */
@@ -37,6 +40,15 @@ export const PROGRAM_ARGS = {
   sched: ['task?', 'preempt?', 'prev?', 'next?'],
   /** A consumer copies the packet out; its thread is watched from then on when `autoWatch` is set. */
   deliver: ['skb'],
+  /**
+   * A place without a packet is passed, seldom. One of `dev`, `napi`, `qdisc`, `socket`, `net` or `sk` tells where; else
+   * `object` is any pointer, recorded as `skb`. `a` … `d`: plain integers to record.
+   */
+  point: ['dev?', 'napi?', 'qdisc?', 'socket?', 'net?', 'sk?', 'object?', 'rc?', 'a?', 'b?', 'c?', 'd?'],
+  /** The same, passed often: hits are only counted. */
+  count: ['dev?', 'napi?', 'qdisc?', 'socket?', 'net?', 'sk?', 'object?', 'rc?', 'a?', 'b?', 'c?', 'd?'],
+  /** The same, told only when the function returns an error (needs fexit or kretprobe). */
+  failure: ['dev?', 'napi?', 'qdisc?', 'socket?', 'net?', 'sk?', 'object?', 'a?', 'b?', 'c?', 'd?'],
 } as const satisfies Record<string, readonly string[]>;
 
 export type ProgramName = keyof typeof PROGRAM_ARGS;

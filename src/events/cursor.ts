@@ -133,7 +133,7 @@ export class EventCursor {
         continue;
       }
       const kind = u8[at + this.oKind] | (u8[at + this.oKind + 1] << 8);
-      if (kind < KIND.hop || kind > KIND.sched) {
+      if (kind < KIND.hop || kind > KIND.point) {
         counts.unknownKind++;
         continue;
       }

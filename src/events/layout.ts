@@ -7,7 +7,7 @@ export interface WireLayout {
 }
 
 /** Kinds of records, enum vd_kind. */
-export const KIND = { hop: 1, packet: 2, verdict: 3, socket: 4, sched: 5 } as const;
+export const KIND = { hop: 1, packet: 2, verdict: 3, socket: 4, sched: 5, point: 6 } as const;
 
 /** Bits of `flags`, enum vd_flag. */
 export const FLAG = {
@@ -22,7 +22,7 @@ export const FLAG = {
 } as const;
 
 /** Names of the kinds, by number; 0 has none. */
-export const KIND_NAMES = ['', 'hop', 'packet', 'verdict', 'socket', 'sched'] as const;
+export const KIND_NAMES = ['', 'hop', 'packet', 'verdict', 'socket', 'sched', 'point'] as const;
 
 const STRUCTS = {
   vd_hop: {
@@ -113,6 +113,8 @@ export function resolveLayout(wire: WireLayout, origin: string): ResolvedLayout 
     endOf(resolved.verdict, STRUCTS.vd_verdict),
     endOf(resolved.socket, STRUCTS.vd_socket),
     endOf(resolved.sched, STRUCTS.vd_sched),
+    // A point is a hop without a packet.
+    hopEnd,
   ];
   return { ...resolved, sizes: [Infinity, ...ends.map((end) => Math.max(end, hopEnd))] };
 }

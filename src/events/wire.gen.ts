@@ -140,6 +140,7 @@ export const VD_KIND = {
   VERDICT: 3,
   SOCKET: 4,
   SCHED: 5,
+  POINT: 6,
 } as const;
 
 export const VD_FLAG = {
