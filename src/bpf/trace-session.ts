@@ -5,7 +5,9 @@ import { readCounters, readHits } from './counters.js';
 import { encodeConfig, encodeKeys } from './filter.js';
 import { MAP_SIZE } from './kernel-side.gen.js';
 import { Libbpf } from './libbpf.js';
-import { type LoadedObject, loadObject, OBJECT_FILE } from './object.js';
+import { LinkKeeper } from './link-keeper.js';
+import { flavourOfKernel, objectFile } from './flavour.js';
+import { type LoadedObject, loadObject } from './object.js';
 import { planProgram } from './programs.js';
 import { coreAccesses } from './synthesis/core-accesses.js';
 import { lackingPrograms } from './synthesis/layout.js';
@@ -14,6 +16,7 @@ import {
   type AttachRequest,
   type AttachedProbe,
   type FailedProbe,
+  type Flavour,
   MAX_PROBES,
   type MissedHits,
   type ProbeCost,
@@ -37,14 +40,16 @@ export function openTrace(options: TraceOptions): TraceSession {
     namespaces: encodeKeys('namespaces', options.filter.netns ?? []),
   };
   const failed: FailedProbe[] = [];
-  const planned = withTypesFor(planAll(options.requests, failed), options, failed);
+  const flavour = options.flavour ?? flavourOfKernel();
+  const file = options.objectFile ?? objectFile(flavour);
+  const planned = withTypesFor(planAll(options.requests, flavour, failed), { ...options, file }, failed);
   const templates = new Set([DEFAULT_TEMPLATE]);
   for (const { plan } of planned) {
     templates.add(plan.template);
     if (plan.returnTemplate) templates.add(plan.returnTemplate);
   }
-  const object = loadObject(templates, options.ringBytes, options.objectFile, options.btfFile);
-  const session = new Session(object, options, failed);
+  const object = loadObject({ templates, flavour, ringBytes: options.ringBytes, file, btfFile: options.btfFile });
+  const session = new Session(object, options, flavour, failed);
   try {
     for (const map of ['devices', 'namespaces'] as const) {
       for (const key of wanted[map]) Libbpf.get().update(object.mapFd(map), key, Buffer.alloc(4));
@@ -61,12 +66,17 @@ export function openTrace(options: TraceOptions): TraceSession {
   }
 }
 
-function planAll(requests: readonly AttachRequest[], failed: FailedProbe[]): Planned[] {
-  const cookies = hasAttachCookies();
+function planAll(requests: readonly AttachRequest[], flavour: Flavour, failed: FailedProbe[]): Planned[] {
+  // The legacy object has none of the programs that ask for their cookie.
+  const cookies = flavour === 'modern' && hasAttachCookies();
   return requests.flatMap((request) => {
     const { index } = request;
     if (!Number.isInteger(index) || index < 0 || index >= MAX_PROBES) {
       failed.push({ index, why: `a session has at most ${MAX_PROBES} probes` });
+      return [];
+    }
+    if (flavour === 'legacy' && request.backend === 'kprobe-multi') {
+      failed.push({ index, why: 'the legacy flavour has no programs for kprobe.multi' });
       return [];
     }
     const plan = planProgram(request, { cookies });
@@ -77,10 +87,14 @@ function planAll(requests: readonly AttachRequest[], failed: FailedProbe[]): Pla
 }
 
 /** Types that do not come from the kernel may not do for every program; one too many and the whole object is refused. */
-function withTypesFor(planned: Planned[], options: TraceOptions, failed: FailedProbe[]): Planned[] {
-  if (options.btfFile === undefined) return planned;
-  const types = KernelBtf.load(options.btfFile).kernel;
-  const lacking = lackingPrograms(types, coreAccesses(options.objectFile ?? OBJECT_FILE));
+function withTypesFor(
+  planned: Planned[],
+  { btfFile, file }: { btfFile?: string; file: string },
+  failed: FailedProbe[],
+): Planned[] {
+  if (btfFile === undefined) return planned;
+  const types = KernelBtf.load(btfFile).kernel;
+  const lacking = lackingPrograms(types, coreAccesses(file));
   return planned.filter(({ request, plan }) => {
     const why = lacking.get(plan.template) ?? lacking.get(plan.returnTemplate ?? '');
     if (why) failed.push({ index: request.index, why: `the given BTF does not do for it: ${why.join(', ')}` });
@@ -92,6 +106,7 @@ class Session implements TraceSession {
   readonly ring;
   readonly #config: number;
   readonly #attacher: Attacher;
+  readonly #keeper = new LinkKeeper();
   #open = true;
   #detached = false;
   /** Misses are told by the descriptors that `detach` closes. */
@@ -101,9 +116,10 @@ class Session implements TraceSession {
   constructor(
     readonly object: LoadedObject,
     readonly options: TraceOptions,
+    readonly flavour: Flavour,
     readonly failed: FailedProbe[],
   ) {
-    this.ring = { fd: object.mapFd('events'), size: object.ringBytes };
+    this.ring = object.records;
     this.#config = object.mapFd('config');
     this.#attacher = new Attacher((name) => object.template(name));
   }
@@ -133,6 +149,7 @@ class Session implements TraceSession {
     let done = 0;
     this.#attacher.attach(planned, (count) => this.options.onProgress?.((done += count), planned.length));
     this.failed.push(...this.#attacher.failed);
+    this.#keeper.keep(this.#attacher.links().slow);
   }
 
   counters(): TraceCounters {
@@ -162,6 +179,7 @@ class Session implements TraceSession {
     const { quick, slow } = this.#attacher.links();
     for (const fd of [...quick, ...slow].reverse()) closeSync(fd);
     this.#attacher.release();
+    this.#keeper.release();
   }
 
   close(): void {
