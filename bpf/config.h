@@ -24,6 +24,7 @@ enum vd_want {
 	VD_WANT_PID = 1 << 7,
 	VD_AUTO_WATCH = 1 << 8, /* watch the threads that copy matching packets out */
 	VD_STOP = 1 << 9,       /* be quiet: user space is detaching */
+	VD_WANT_INNER = 1 << 10, /* addresses, ports and protocol are those inside a tunnel */
 };
 
 /* Losses, by cause: slots of the `losses` map. */

@@ -141,6 +141,27 @@ struct sk_buff___vlan_all {
 	__u32 vlan_all;
 };
 
+/* Present where the kernel is built with connection tracking, IPVS, and (from 5.0, and before) IPsec. */
+struct sk_buff___nfct {
+	unsigned long _nfct;
+};
+
+struct sk_buff___ipvs {
+	__u8 ipvs_property : 1;
+};
+
+struct sk_buff___extensions {
+	__u8 active_extensions;
+};
+
+struct sk_buff___sp {
+	void *sp;
+};
+
+struct nf_conn {
+	unsigned long status;
+};
+
 struct skb_shared_info {
 	unsigned short gso_size;
 	unsigned short gso_segs;

@@ -52,6 +52,7 @@ export const VD_WANT = {
   PID: 128,
   AUTO_WATCH: 256,
   STOP: 512,
+  INNER: 1024,
 } as const;
 
 export const VD_LOSS = {

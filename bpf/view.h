@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* What one hit reads of its packet: the work space, the headers layer by layer, and whether the packet is wanted. */
+#ifndef VDIAG_VIEW_H
+#define VDIAG_VIEW_H
+
+#include "place.h"
+
+/*
+ * Work space of one hit: a packet's headers, one layer at a time, and what was learnt of each. It is in a map rather
+ * than on the stack, which is too small, and because the verifier does not keep track of what a map holds: on the stack
+ * every combination of headers that are there or not is another state to it, and a probe takes a second to load.
+ */
+struct vd_view {
+	struct vd_walk walk;
+	struct vd_headers headers;
+	__u32 outer_identity;
+	__u32 inner_identity;
+	__u32 other_identity; /* struct vd_found, of the outer header */
+	__u32 hosts;          /* vd_hosts_signature of the outer header */
+	__u32 ported;         /* vd_address_signature of the outer header */
+	__u32 addresses;      /* the same, but of a fragment its hosts */
+	__u32 inner_addresses;
+	__u32 strength;
+	__u32 traits;
+	__u32 version;
+	__u32 ttl;
+	__u32 wanted;
+	__u32 busy;
+	__u32 pad;
+};
+
+/* One for each context that can interrupt another on a CPU: task, soft and hard interrupt, NMI. */
+#define VD_VIEWS 4
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, VD_VIEWS);
+	__type(key, __u32);
+	__type(value, struct vd_view);
+} views SEC(".maps");
+
+/*
+ * Takes a work space that no interrupted program of this CPU uses. An interrupt between the look and the claim gives it
+ * back before we go on, so no atomic operation is needed (kernels before 5.12 have none that returns the old value).
+ */
+static __noinline struct vd_view *vd_claim_view(__u32 probe)
+{
+#pragma unroll
+	for (__u32 i = 0; i < VD_VIEWS; i++) {
+		__u32 slot = i;
+		struct vd_view *view = bpf_map_lookup_elem(&views, &slot);
+
+		if (view && !view->busy) {
+			view->busy = 1;
+			return view;
+		}
+	}
+	vd_count_loss_of(VD_LOSS_NO_WORK_SPACE, probe);
+	return NULL;
+}
+
+static __always_inline void vd_release_view(struct vd_view *view)
+{
+	view->busy = 0;
+}
+
+static __always_inline void vd_read_outer(const struct vd_hit *hit, struct vd_view *view)
+{
+	vd_read_skb((const struct sk_buff *)hit->skb, &view->walk, &view->headers);
+	view->outer_identity = view->walk.found.identity;
+	view->inner_identity = 0;
+	view->inner_addresses = 0;
+	view->other_identity = view->walk.found.other_identity;
+	view->strength = view->walk.found.strength;
+	view->traits = view->walk.found.traits;
+	view->version = view->headers.version;
+	view->ttl = view->headers.ttl;
+	view->hosts = vd_hosts_signature(&view->headers);
+	view->ported = vd_mix(view->hosts, vd_ports(&view->headers));
+	view->addresses = view->traits & VD_FRAGMENT ? view->hosts : view->ported;
+}
+
+/* Steps into the header inside the one just read; from then on view->headers is that one. */
+static __always_inline bool vd_read_inner(struct vd_view *view)
+{
+	__u32 tunnel = view->walk.found.tunnel;
+
+	if (!view->walk.found.inner)
+		return false;
+	view->walk.offset = view->walk.found.inner;
+	view->walk.ethertype = view->walk.found.inner_ethertype;
+	vd_read_headers(&view->walk, &view->headers);
+	if (!view->walk.found.identity)
+		return false;
+	/* A header quoted by an ICMP error tells of another packet, it does not identify this one. */
+	view->inner_identity = tunnel ? view->walk.found.identity : 0;
+	view->inner_addresses = vd_mix(vd_hosts_signature(&view->headers), vd_ports(&view->headers));
+	return true;
+}
+
+/* A packet that its socket has not given an IP header yet: what the socket says. */
+static __always_inline bool vd_read_from_socket(const struct vd_hit *hit, struct vd_headers *out)
+{
+	const struct sk_buff *skb = (const struct sk_buff *)hit->skb;
+	struct sock *sk = BPF_CORE_READ(skb, sk);
+
+	return sk && vd_is_full_socket(sk) && vd_socket_headers(sk, out);
+}
+
+/*
+ * Whether the user wants the packet: by its outer or its inner header, or with VD_WANT_INNER by the header inside a
+ * tunnel alone. Reads the inner header too: afterwards view->headers may be that one.
+ */
+static __always_inline void vd_judge(const struct vd_config *config_now, const struct vd_hit *hit, struct vd_view *view)
+{
+	bool by_headers = config_now->want & VD_WANT_HEADERS;
+	bool inner_only = config_now->want & VD_WANT_INNER;
+	bool has_inner;
+
+	view->wanted = !inner_only && (!by_headers || vd_headers_match(config_now, &view->headers, 0));
+	has_inner = vd_read_inner(view);
+	if (!view->wanted && has_inner && (!inner_only || view->inner_identity))
+		view->wanted = !by_headers || vd_headers_match(config_now, &view->headers, 0);
+	/* Messages of netlink and local sockets are skbs too. */
+	if (!view->outer_identity && !view->headers.version && !hit->ifindex)
+		view->wanted = 0;
+	if (view->wanted)
+		view->wanted = vd_place_matches(config_now, hit->netns, hit->ifindex, hit->mark);
+}
+
+#endif
