@@ -1,6 +1,6 @@
 import { VdiagError } from '../base/errors.js';
-import { RingReader } from '../bpf/ring.js';
-import type { RingSource } from '../bpf/types.js';
+import { openReader } from '../bpf/reader.js';
+import type { RecordReader, RecordSource } from '../bpf/types.js';
 import { type BatchSink, StopSignal, captureLive } from '../capture/live.js';
 import { EventRecorder } from '../capture/recording/event-recorder.js';
 import { captureReplay } from '../capture/replay.js';
@@ -51,9 +51,9 @@ export function analyse(job: AnalysisJob, onProgress: (progress: AnalysisProgres
   return analysis;
 }
 
-function openRing(source: RingSource): RingReader {
+function openRing(source: RecordSource): RecordReader {
   try {
-    return new RingReader(source);
+    return openReader(source);
   } catch (error) {
     throw new VdiagError({ message: (error as Error).message }, 3, { cause: error });
   }

@@ -1,13 +1,13 @@
 import type { EventStreamHandle } from '../capture/recording/event-stream.js';
 import type { ChunkFileHandle } from '../capture/recording/chunk-file.js';
-import type { RingSource } from '../bpf/types.js';
+import type { RecordSource } from '../bpf/types.js';
 import type { Problem } from '../base/errors.js';
 import type { PipelineOptions } from './pipeline.js';
 import type { Analysis } from './types.js';
 
 /** Where the events come from. */
 export type JobSource =
-  | { kind: 'live'; ring: RingSource }
+  | { kind: 'live'; ring: RecordSource }
   | { kind: 'replay'; events: EventStreamHandle; symbols: ReadonlyMap<number, string> };
 
 /** What the analysis Worker is to do: plain data, for `workerData`. */

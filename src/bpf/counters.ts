@@ -15,10 +15,13 @@ export function readCounters(object: LoadedObject, withReturns: boolean): TraceC
   const ringFull = losses(VD_LOSS.RING_FULL);
   const noWorkSpace = losses(VD_LOSS.NO_WORK_SPACE);
   const noEntry = losses(VD_LOSS.MISSED_RETURNS);
+  const perfFull = losses(VD_LOSS.PERF_FULL);
   // More than a thousand look-ups, needed on bad runs only.
-  const lost = ringFull + noWorkSpace + noEntry > 0 ? lostByProbe(object) : undefined;
+  const lost = ringFull + noWorkSpace + noEntry + perfFull > 0 ? lostByProbe(object) : undefined;
   return {
     ringFull,
+    // The same losses, told by the program (from 5.1 on) and by the buffer (what a reader has come to).
+    perfLost: Math.max(perfFull, object.perfLost()),
     noWorkSpace,
     pathsForgotten: losses(VD_LOSS.PATHS_FORGOTTEN),
     copiesForgotten: losses(VD_LOSS.COPIES_FORGOTTEN),

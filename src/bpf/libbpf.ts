@@ -1,6 +1,7 @@
 import { writeSync } from 'node:fs';
 import { getSystemErrorName } from 'node:util';
 import koffi from 'koffi';
+import { kernelVersionCode } from './kernel-version.js';
 import {
   bindFunctions,
   linkCreateOptions,
@@ -169,6 +170,7 @@ export class Libbpf {
       expected_attach_type: program.attachType ?? 0,
       attach_btf_id: program.attachBtfId ?? 0,
       attach_btf_obj_fd: program.attachBtfFd ?? 0,
+      kern_version: program.type === PROG_TYPE.KPROBE ? kernelVersionCode() : 0,
     };
     const load = (extra: Record<string, unknown>): number =>
       this.#functions.progLoad(
@@ -234,10 +236,10 @@ export class Libbpf {
   }
 
   /** perf_event_open on one CPU for all processes; `attributes` is struct perf_event_attr. */
-  perfEventOpen(attributes: Uint8Array): number {
+  perfEventOpen(attributes: Uint8Array, cpu = 0): number {
     const CLOEXEC = 8;
     const number = process.arch === 'arm64' ? 241 : 298;
-    const fd = this.#functions.syscall(number, attributes, -1, 0, -1, CLOEXEC);
+    const fd = this.#functions.syscall(number, attributes, -1, cpu, -1, CLOEXEC);
     if (fd < 0) throw new BpfCallError('open a perf event', koffi.errno());
     return Number(fd);
   }

@@ -1,15 +1,17 @@
 import { existsSync } from 'node:fs';
 import { VdiagError } from '../base/errors.js';
-import { packagePath } from '../base/package-root.js';
+import { objectFile } from './flavour.js';
 import { BpfCallError, LIBBPF_ERRNO_START, Libbpf, type Pointer, errnoText } from './libbpf.js';
+import { PerfEvents } from './perf-events.js';
+import type { Flavour, RecordSource } from './types.js';
 
 const EPERM = 1;
 const EACCES = 13;
 const ENOMEM = 12;
 const LOG_LINES = 12;
 
-/** The kernel-side object of this package. */
-export const OBJECT_FILE = packagePath('bpf', 'build', 'vdiag.bpf.o');
+/** The modern kernel-side object of this package. */
+export const OBJECT_FILE = objectFile('modern');
 
 export const MAPS = {
   config: 'config',
@@ -25,27 +27,36 @@ export const MAPS = {
 
 /** The object, loaded: its maps live, the wanted templates relocated for this kernel. */
 export interface LoadedObject {
-  /** Size of the ring, bytes, as the kernel rounded it. */
-  ringBytes: number;
+  /** What its records come out of: there until `close`. */
+  records: RecordSource;
+  /** Records that a perf buffer had no room for, as far as a reader has come upon it. */
+  perfLost(): number;
   mapFd(map: keyof typeof MAPS): number;
   /** Relocated instructions of a template. */
   template(name: string): Uint8Array;
   close(): void;
 }
 
+/** What is loaded, and how. */
+export interface ObjectOptions {
+  /** Templates that are wanted. */
+  templates: ReadonlySet<string>;
+  flavour: Flavour;
+  /** Size of the ring, or of all perf buffers together; rounded up to powers of two, at least a page. */
+  ringBytes: number;
+  /** Another object than the package's own of that flavour. */
+  file?: string;
+  /** BTF of this kernel, where it does not come from the kernel itself. */
+  btfFile?: string;
+}
+
 /**
  * Opens the compiled object, and loads it with only the wanted templates.
- * @param ringBytes size of the ring; rounded up to a power of two, at least a page
- * @param btfFile BTF of this kernel, where it does not come from the kernel itself
  * @throws VdiagError (status 3) when it is missing, this process may not, or the kernel refuses it: with the end of the
  *   verifier's log.
  */
-export function loadObject(
-  templates: ReadonlySet<string>,
-  ringBytes: number,
-  file = OBJECT_FILE,
-  btfFile?: string,
-): LoadedObject {
+export function loadObject(options: ObjectOptions): LoadedObject {
+  const { templates, flavour, ringBytes, file = objectFile(flavour), btfFile } = options;
   const libbpf = Libbpf.get();
   if (!existsSync(file)) {
     throw new VdiagError(
@@ -71,24 +82,34 @@ export function loadObject(
       const message = `${file} has no program ${missing.join(', ')}: it was built from other sources than this vdiag`;
       throw new VdiagError({ message, hint: 'build it again: npm run build:bpf' }, 3);
     }
-    libbpf.setMapSize(object, MAPS.events, ringSize(ringBytes));
+    if (flavour === 'modern') libbpf.setMapSize(object, MAPS.events, ringSize(ringBytes));
     libbpf.loadObject(object);
-    return openedObject(libbpf, object, programs);
+    return openedObject(libbpf, object, programs, options);
   } catch (error) {
     libbpf.closeObject(object);
     throw error instanceof BpfCallError ? loadError(error, file, libbpf.takeMessages()) : error;
   }
 }
 
-function openedObject(libbpf: Libbpf, object: Pointer, programs: ReadonlyMap<string, Pointer>): LoadedObject {
+function openedObject(
+  libbpf: Libbpf,
+  object: Pointer,
+  programs: ReadonlyMap<string, Pointer>,
+  { flavour, ringBytes }: ObjectOptions,
+): LoadedObject {
+  const events = libbpf.mapFd(object, MAPS.events);
+  const perf = flavour === 'legacy' ? new PerfEvents(events, ringBytes) : undefined;
   let open = true;
   return {
-    ringBytes: libbpf.mapSize(object, MAPS.events),
+    records: perf?.source ?? { fd: events, size: libbpf.mapSize(object, MAPS.events) },
+    perfLost: () => perf?.lost ?? 0,
     mapFd: (map) => libbpf.mapFd(object, MAPS[map]),
     template: (name) => libbpf.instructions(programs.get(name)!),
     close() {
-      if (open) libbpf.closeObject(object);
+      if (!open) return;
       open = false;
+      perf?.close();
+      libbpf.closeObject(object);
     },
   };
 }

@@ -115,7 +115,9 @@ export interface TraceOptions {
   autoWatch?: boolean;
   /** Attach, but let nothing through until `start`: attaching and reading counters takes a while on a busy host. */
   paused?: boolean;
-  /** Compiled object; the package's own when absent. */
+  /** Which object is loaded; absent: what the kernel can do (src/bpf/flavour.ts). */
+  flavour?: Flavour;
+  /** Compiled object; the package's own of that flavour when absent. */
   objectFile?: string;
   /** BTF of this kernel, where it does not come from the kernel itself (src/bpf/synthesis/given-types.ts). */
   btfFile?: string;
@@ -135,6 +137,12 @@ export interface FailedProbe {
   why: string;
 }
 
+/**
+ * Which of the two compiled objects. `modern`: ring buffer, from 5.8 on. `legacy`: for the kernels before, from 4.19 on;
+ * it runs on later ones, too.
+ */
+export type Flavour = 'modern' | 'legacy';
+
 /** Where the ring is, so that a Worker of this process can map it. */
 export interface RingSource {
   fd: number;
@@ -142,9 +150,33 @@ export interface RingSource {
   size: number;
 }
 
+/** Where the perf buffers are, one a CPU, for the same purpose. */
+export interface PerfSource {
+  perf: { cpu: number; fd: number }[];
+  /** Bytes of each. */
+  size: number;
+  /** One u64: events that were lost to a full buffer, as its readers come upon it. */
+  lost: SharedArrayBuffer;
+}
+
+/** What records come out of. */
+export type RecordSource = RingSource | PerfSource;
+
+/** Reads records; src/bpf/reader.ts opens one. */
+export interface RecordReader {
+  /** Hands over what the kernel side has written, in stretches of whole frames; returns the bytes, frames included. */
+  drain(onBatch: (batch: RingBatch) => void): number;
+  /** Bytes written and not read yet. */
+  pending(): number;
+  /** Reads no more. */
+  close(): void;
+}
+
 /** Counted by the kernel side since the session began. */
 export interface TraceCounters {
   ringFull: number;
+  /** Legacy flavour: a CPU's perf buffer was full. */
+  perfLost: number;
   pathsForgotten: number;
   parseFailures: number;
   missedReturns: number;
@@ -185,7 +217,8 @@ export interface ProbeCost {
 export interface TraceSession {
   attached: AttachedProbe[];
   failed: FailedProbe[];
-  ring: RingSource;
+  flavour: Flavour;
+  ring: RecordSource;
   counters(): TraceCounters;
   /** Events emitted (or lost to a full ring) by probe index. */
   hits(): Map<number, number>;

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { VdiagError } from '../base/errors.js';
 import { printable } from '../base/sanitize.js';
-import { RingReader } from '../bpf/ring.js';
+import { openReader } from '../bpf/reader.js';
 import { OWN_TRAFFIC, type OwnTraffic, sendOwnTraffic } from '../bpf/self-test/own-traffic.js';
 import { openTrace } from '../bpf/trace-session.js';
 import type { AttachRequest, TraceSession } from '../bpf/types.js';
@@ -131,7 +131,7 @@ class Record {
 function readAll(session: TraceSession): Record[] {
   const DISCARDED = 0x40000000;
   const records: Record[] = [];
-  const reader = new RingReader(session.ring);
+  const reader = openReader(session.ring);
   try {
     reader.drain(({ u8, start, end }) => {
       const ring = Buffer.from(u8.buffer, u8.byteOffset, u8.byteLength);

@@ -1,6 +1,6 @@
 import ipaddr from 'ipaddr.js';
-import { RingReader } from '../../src/bpf/ring.js';
-import type { TraceSession } from '../../src/bpf/types.js';
+import { openReader } from '../../src/bpf/reader.js';
+import type { RecordReader, TraceSession } from '../../src/bpf/types.js';
 import { VD_FLAG, VD_KIND, WIRE_LAYOUT } from '../../src/events/wire.gen.js';
 
 /** A record of the ring in plain values, as tests of the kernel side look at it. */
@@ -71,14 +71,14 @@ const KIND_NAMES = new Map<number, string>(Object.entries(VD_KIND).map(([name, v
 
 /** Reads everything that a session's ring holds, with a reader of its own. */
 export function readRing(session: TraceSession): RingRecord[] {
-  const reader = new RingReader(session.ring);
+  const reader = openReader(session.ring);
   const records = drainRecords(reader);
   reader.close();
   return records;
 }
 
 /** Drains a reader into plain records. */
-export function drainRecords(reader: RingReader): RingRecord[] {
+export function drainRecords(reader: RecordReader): RingRecord[] {
   const records: RingRecord[] = [];
   reader.drain(({ u8, start, end }) => {
     const bytes = Buffer.from(u8.buffer, u8.byteOffset, u8.byteLength);
