@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from 'node:fs';
 import { parseDocument, schemaProblems, type SourceDocument } from '../base/documents.js';
-import { type Problem, VdiagError } from '../base/errors.js';
+import { type Problem, type SourcePosition, VdiagError } from '../base/errors.js';
 import { didYouMean } from '../base/suggest.js';
 import { templateVariables } from '../base/template.js';
 import { TEMPLATE_NAMES } from './template-names.js';
@@ -28,11 +28,22 @@ export function readArticle(file: string, id: string, language: Language): Artic
   return parseArticle(readText(file), file, id, language);
 }
 
-/** The same from text. */
-export function parseArticle(text: string, file: string, id: string, language: Language): Article {
+/**
+ * The YAML of an article's front matter and the Markdown below it; an empty line stands for the first `---`, so that the
+ * line numbers are the file's.
+ */
+export function articleParts(text: string): { front: string; body: string; end: number } | undefined {
   const lines = text.split(/\r?\n/);
   const end = lines.indexOf('---', 1);
-  if (lines[0] !== '---' || end < 0) {
+  if (lines[0] !== '---' || end < 0) return undefined;
+  const body = lines.slice(end + 1).join('\n');
+  return { front: ['', ...lines.slice(1, end)].join('\n'), body: body.trim(), end };
+}
+
+/** The same from text. */
+export function parseArticle(text: string, file: string, id: string, language: Language): Article {
+  const parts = articleParts(text);
+  if (!parts) {
     throw new VdiagError(
       {
         message: 'the article has no front matter',
@@ -42,15 +53,11 @@ export function parseArticle(text: string, file: string, id: string, language: L
       2,
     );
   }
-  // An empty line in place of the first --- keeps the line numbers those of the file.
-  const document = parseDocument(['', ...lines.slice(1, end)].join('\n'), file);
+  const { body, end } = parts;
+  const document = parseDocument(parts.front, file);
   const problems = schemaProblems(document, 'article');
   if (problems.length > 0) throw new VdiagError(problems, 2);
   const front = document.value as FrontMatter;
-  const body = lines
-    .slice(end + 1)
-    .join('\n')
-    .trim();
   problems.push(...idProblems(document, front.id, id), ...templateProblems(document, front.remedies));
   if (body === '') {
     problems.push({
@@ -79,19 +86,19 @@ function templateProblems(document: SourceDocument, remedies: readonly Remedy[])
   const problems: Problem[] = [];
   remedies.forEach((remedy, i) => {
     for (const key of ['do', 'effect', 'verify', 'undo', 'persist'] as const) {
-      const at = document.positionOf(['remedies', i, key]);
+      const at = (): SourcePosition => document.positionOf(['remedies', i, key]);
       let names: string[];
       try {
         names = templateVariables(remedy[key] ?? '');
       } catch (error) {
-        problems.push({ message: (error as Error).message, at });
+        problems.push({ message: (error as Error).message, at: at() });
         continue;
       }
       for (const name of names) {
         if (Object.hasOwn(TEMPLATE_NAMES, name)) continue;
         problems.push({
           message: `unknown placeholder {{${name}}}`,
-          at,
+          at: at(),
           expected: 'a fact that a diagnosis names',
           hint: didYouMean(name, Object.keys(TEMPLATE_NAMES)),
         });

@@ -91,7 +91,8 @@ export function loadKnowledgeBase(folders: readonly string[] = ARTICLE_FOLDERS):
   return new KnowledgeBase(articles);
 }
 
-function articleFiles(root: string): string[] {
+/** The articles below a language's folder. */
+export function articleFiles(root: string): string[] {
   return readdirSync(root, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile() && entry.name.endsWith('.md'))
     .map((entry) => join(entry.parentPath, entry.name))

@@ -28,6 +28,8 @@ export interface ProbeSelection {
   only?: readonly string[];
   /** These as well. */
   require?: readonly string[];
+  /** And these, if they are of the groups asked for: their lack is no error. */
+  also?: readonly string[];
   /** Only this way of attaching; `tracepoint`, `kprobe` and `fentry` include their raw and return forms. */
   backend?: Backend;
 }
@@ -43,7 +45,7 @@ interface CatalogueFile {
  */
 export function loadCatalogue(folder = packagePath('bpf', 'probes')): Catalogue {
   const problems: Problem[] = [];
-  const places = new Map<string, SourcePosition>();
+  const places = new Map<string, () => SourcePosition>();
   const points: ProbePoint[] = [];
   for (const file of yamlFilesBelow(folder)) {
     const document = readDocument(file);
@@ -53,12 +55,13 @@ export function loadCatalogue(folder = packagePath('bpf', 'probes')): Catalogue 
     const { group, probes } = (document as SourceDocument<CatalogueFile>).value;
     probes.forEach((probe, i) => {
       const point: ProbePoint = { ...probe, group };
-      const at = document.positionOf(['probes', i, 'name']);
-      const earlier = places.get(point.name);
+      // Asked for only where something is wrong: finding places in a file takes longer than reading it.
+      const at = (): SourcePosition => document.positionOf(['probes', i, 'name']);
+      const earlier = places.get(point.name)?.();
       if (earlier) {
         problems.push({
           message: `probe "${point.name}" is there twice`,
-          at,
+          at: at(),
           hint: `the first is at ${earlier.file}:${earlier.line}`,
         });
       } else places.set(point.name, at);
@@ -110,7 +113,7 @@ function pointProblems(point: ProbePoint, at: (path: string[]) => SourcePosition
 
 /** Whether the point's program is of no use without the function's return value. */
 export function needsReturn(point: ProbePoint): boolean {
-  return point.program === 'clone' || point.program === 'verdict';
+  return point.program === 'clone' || point.program === 'verdict' || point.program === 'failure';
 }
 
 /**
@@ -130,13 +133,15 @@ export function selectPoints(catalogue: Catalogue, selection: ProbeSelection): P
   check(selection.set, PROBE_SETS, 'probe set');
   for (const group of selection.groups ?? []) check(group, PROBE_GROUPS, 'probe group');
   const names = catalogue.points.map((point) => point.name);
-  for (const name of [...(selection.only ?? []), ...(selection.require ?? [])]) check(name, names, 'probe');
+  for (const name of [...(selection.only ?? []), ...(selection.require ?? []), ...(selection.also ?? [])])
+    check(name, names, 'probe');
   if (problems.length > 0) throw new VdiagError(problems, 2);
 
   const size = PROBE_SETS.indexOf(selection.set);
   return catalogue.points.filter((point) => {
     if (selection.require?.includes(point.name)) return true;
     if (selection.only) return selection.only.includes(point.name);
-    return PROBE_SETS.indexOf(point.set) <= size && (selection.groups?.includes(point.group) ?? true);
+    const wanted = PROBE_SETS.indexOf(point.set) <= size || selection.also?.includes(point.name);
+    return wanted && (selection.groups?.includes(point.group) ?? true);
   });
 }
