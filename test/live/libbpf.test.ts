@@ -43,9 +43,13 @@ describe('libbpf, live', () => {
     const folder = mkdtempSync(join(tmpdir(), 'vdiag-object-'));
     const file = join(folder, 'broken.bpf.o');
     writeFileSync(file, 'not an object');
-    expect(() => loadObject({ templates: new Set(['packet_raw_1']), flavour: 'modern', ringBytes: 1 << 16, file })).to.throw(VdiagError, file);
+    expect(() =>
+      loadObject({ templates: new Set(['packet_raw_1']), flavour: 'modern', ringBytes: 1 << 16, file }),
+    ).to.throw(VdiagError, file);
     rmSync(folder, { recursive: true });
-    expect(() => loadObject({ templates: new Set(['packet_raw_1']), flavour: 'modern', ringBytes: 1 << 16, file })).to.throw(VdiagError, 'is not there');
+    expect(() =>
+      loadObject({ templates: new Set(['packet_raw_1']), flavour: 'modern', ringBytes: 1 << 16, file }),
+    ).to.throw(VdiagError, 'is not there');
   });
 
   it('attaches what it can and says of each other probe why not', () => {
