@@ -111,6 +111,11 @@ export class KernelBtf {
     return found && describe(found.data, '', found.data.typeOrSize(found.data.typeOrSize(found.id)));
   }
 
+  /** Whether that module is loaded and has BTF of its own (5.11 and later). */
+  hasModule(name: string): boolean {
+    return this.moduleFolder !== undefined && existsSync(join(this.moduleFolder, name));
+  }
+
   /** A function, in the kernel or else in a loaded module. */
   findFunction(name: string): BtfFunction | undefined {
     for (const { data, module } of this.#blobs()) {

@@ -26,10 +26,18 @@ const BY_TYPE: Record<string, { type: string; pointer: boolean; nth?: number }> 
   prev: { type: 'task_struct', pointer: true, nth: 0 },
   next: { type: 'task_struct', pointer: true, nth: 1 },
   reason: { type: 'skb_drop_reason', pointer: false },
+  dev: { type: 'net_device', pointer: true },
+  napi: { type: 'napi_struct', pointer: true },
+  socket: { type: 'socket', pointer: true },
+  net: { type: 'net', pointer: true },
 };
+
+/** Of a point without a packet, the arguments that tell where it is: the record has room for one, the first that is there. */
+const PLACES = ['object', 'dev', 'napi', 'qdisc', 'socket', 'net'];
 
 /** Programs with only optional arguments still need one of these combinations. */
 const NEEDS_ONE_OF: Partial<Record<ProgramName, string[][]>> = {
+  skb: [['skb'], ['pskb']],
   socket: [['sk'], ['skb']],
   verdict: [['skb'], ['pkt']],
   sched: [['task'], ['prev', 'next']],
@@ -37,6 +45,9 @@ const NEEDS_ONE_OF: Partial<Record<ProgramName, string[][]>> = {
 
 /** Arguments without a type of their own that are pointers to void: code addresses, a hook's private data. */
 const POINTER_NUMBERS = new Set(['location', 'priv', 'aux']);
+
+/** Programs of points without a packet (bpf/point.h). */
+const POINTS: ReadonlySet<ProgramName> = new Set<ProgramName>(['point', 'count', 'failure']);
 
 /**
  * Finds the arguments of a program by their types in BTF. The catalogue's positions (`expected`) serve for what types do
@@ -57,6 +68,7 @@ export function findArguments(
   for (const { name } of wanted) {
     const position = positionByType(name, prototype);
     if (position === undefined) continue;
+    if (name === 'pskb' && args.skb !== undefined) continue;
     args[name] = position;
     if (expected[name] !== undefined && expected[name] !== position) moved.push(name);
   }
@@ -66,11 +78,12 @@ export function findArguments(
     const argument = prototype[expected[name]];
     // An older kernel has fewer: that is no change of what is there.
     if (!argument) continue;
-    if (moved.length === 0 && isNumber(name, argument)) args[name] = expected[name];
+    if (moved.length === 0 && isAsExpected(name, argument)) args[name] = expected[name];
     else lost.push(name);
   }
   if (program === 'sched' && args.prev !== undefined && args.next === undefined) delete args.prev;
   if (args.next !== undefined) delete args.task;
+  if (POINTS.has(program)) keepOnePlace(args, expected);
 
   const missing = wanted.filter(({ name, optional }) => !optional && args[name] === undefined);
   const choices = NEEDS_ONE_OF[program];
@@ -86,7 +99,17 @@ export function findArguments(
   return { args, nargs: prototype.length, notes };
 }
 
+function keepOnePlace(args: Record<string, number>, expected: Readonly<Record<string, number>>): void {
+  const kept = PLACES.find((name) => args[name] !== undefined && expected[name] !== undefined);
+  const first = kept ?? PLACES.find((name) => args[name] !== undefined);
+  for (const name of PLACES) if (name !== first) delete args[name];
+}
+
 function positionByType(name: string, prototype: readonly BtfArgument[]): number | undefined {
+  if (name === 'pskb') {
+    const position = prototype.findIndex(isByReference);
+    return position < 0 ? undefined : position;
+  }
   const sought = BY_TYPE[name];
   if (!sought) return undefined;
   const positions = prototype.flatMap((argument, i) =>
@@ -102,7 +125,8 @@ function isByReference(argument: BtfArgument): boolean {
   return argument.type === 'void *' && (argument.name === 'pskb' || argument.name === 'skbp');
 }
 
-function isNumber(name: string, argument: BtfArgument): boolean {
+function isAsExpected(name: string, argument: BtfArgument): boolean {
+  if (name === 'object') return argument.pointer;
   return !argument.pointer || (POINTER_NUMBERS.has(name) && argument.type === 'void');
 }
 

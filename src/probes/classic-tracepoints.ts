@@ -10,8 +10,11 @@ export interface TracepointRecords {
 
 /** Only these handle nothing but packets and sockets: a record has no pointer to a qdisc, a neighbour or a task. */
 const PROGRAMS: ReadonlySet<string> = new Set<ProgramName>([
-  ...(['skb', 'free', 'drop', 'xmit', 'socket', 'icmp', 'deliver'] as const),
+  ...(['skb', 'free', 'drop', 'xmit', 'socket', 'icmp', 'deliver', 'point', 'count'] as const),
 ]);
+
+/** That it was passed is all that these need. */
+const NEEDS_NOTHING: ReadonlySet<string> = new Set<ProgramName>(['point', 'count']);
 
 /** Of a device that sent a packet, its record has the name and the packet's length. */
 const XMIT_FIELDS = ['dev', 'len'];
@@ -38,7 +41,8 @@ export function classicTracepoint(
   const names = [...wanted.map((name) => name.replace('?', '')), ...(program === 'xmit' ? XMIT_FIELDS : [])];
   const places = placesIn(fields, names);
   const lacking = wanted.some((name) => !name.endsWith('?') && !places[name]);
-  if (lacking || (!places.skb && !places.sk)) return { cause: { code: 'no-record', detail: tracepoint } };
+  if (lacking || (!places.skb && !places.sk && !NEEDS_NOTHING.has(program)))
+    return { cause: { code: 'no-record', detail: tracepoint } };
   return {
     request: {
       ...{ index, program, backend: 'tracepoint', target: tracepoint },

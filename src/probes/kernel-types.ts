@@ -8,6 +8,10 @@ export interface KernelTypes {
   tracepointArgs(name: string): readonly BtfArgument[] | undefined;
   /** Arguments of a function, modules included; undefined when BTF does not have it. */
   functionArgs(name: string): readonly BtfArgument[] | undefined;
+  /** What a function returns, modules included; undefined when BTF does not have it. */
+  returnType?(name: string): BtfArgument | undefined;
+  /** Whether a module's own types are known (modules have BTF since 5.11). */
+  hasModule?(name: string): boolean;
   /** Number → name of an enum's values; empty when there is no such enum. */
   enumValues(name: string): ReadonlyMap<number, string>;
 }

@@ -6,6 +6,7 @@ import type { TracepointRecords } from './classic-tracepoints.js';
 import { explainCause } from './causes.js';
 import { type KernelFunctions, kernelFiles, readKernelFunctions } from './kernel-functions.js';
 import type { KernelTypes } from './kernel-types.js';
+import { meaningOnKernel } from './returns.js';
 import { type Step, stepsOf } from './steps.js';
 import type { KernelCapabilities, PlannedProbe, ProbeCause, ProbePlan, ProbePoint } from './types.js';
 
@@ -63,12 +64,21 @@ export function planProbes(
     const wantReturn =
       point.function !== undefined &&
       (point.wantReturn === true || (selection.wantReturn?.includes(point.name) ?? false));
-    const next = advance({ index, point, reasons: [] }, stepsOf(point, index, wantReturn, context));
+    const fitted = withReturnsOf(point, functions, types);
+    const next = advance({ index, point: fitted, reasons: [] }, stepsOf(fitted, index, wantReturn, context));
     plan.probes.push(next.probe);
     if (next.request) requests.push(next.request);
     untried.set(index, next.rest);
   });
   return { plan, requests, untried };
+}
+
+/** The point as this kernel has it: what its function's return value means there. */
+function withReturnsOf(point: ProbePoint, functions: KernelFunctions, types: KernelTypes | undefined): ProbePoint {
+  if (point.returns === undefined || point.tracepoint !== undefined) return point;
+  const name = functionNames([point]).find((known) => functions.status(known, false) !== 'absent');
+  const returns = meaningOnKernel(point.returns, name === undefined ? undefined : types?.returnType?.(name));
+  return returns === point.returns || returns === undefined ? point : { ...point, returns };
 }
 
 /** The functions that a catalogue names, as this host's kernel has them. */

@@ -4,6 +4,7 @@ import { needsReturn } from './catalogue.js';
 import { classicTracepoint, type TracepointRecords } from './classic-tracepoints.js';
 import type { KernelFunctions } from './kernel-functions.js';
 import type { KernelTypes } from './kernel-types.js';
+import { positionsOf } from './positions.js';
 import type { Backend, KernelCapabilities, ProbeCause, ProbePoint } from './types.js';
 
 /** One thing to try, or the reason why something better is not tried. */
@@ -96,11 +97,12 @@ function functionSteps(point: ProbePoint, index: number, wantReturn: boolean, co
     }
     if (status === 'ambiguous') return [{ cause: { code: 'ambiguous', detail: name } }];
     const prototype = context.types?.functionArgs(name);
+    const expected = positionsOf(point, name, capabilities.release);
     const found = prototype
-      ? findArguments(program(point), prototype, point.args?.function)
-      : context.types && !point.args?.function
+      ? findArguments(program(point), prototype, expected)
+      : isKnown(point, context.types)
         ? ({ cause: { code: 'no-prototype', detail: name } } as const)
-        : withoutBtf(point, point.args?.function);
+        : withoutBtf(point, expected);
     if ('cause' in found) return [{ cause: { ...found.cause, ...(found.cause.detail === 'it' && { detail: name }) } }];
     const renamed: Step[] = name === point.function ? [] : [{ cause: { code: 'other-name', detail: name } }];
     return [...renamed, ...notes(found), ...backendSteps(point, index, wantReturn, name, found, context)];
@@ -177,12 +179,21 @@ function absentModule(point: ProbePoint, context: StepContext): ProbeCause | und
   }
 }
 
+/** Whether BTF would tell a function of the point if it were as its source says: then the catalogue may not guess. */
+function isKnown({ module }: ProbePoint, types: KernelTypes | undefined): boolean {
+  if (!types || types.partial) return false;
+  return module === undefined || (types.hasModule?.(module) ?? true);
+}
+
 /** Positions as the catalogue has them, for want of BTF. */
 function withoutBtf(
   point: ProbePoint,
   expected: Readonly<Record<string, number>> | undefined,
 ): ArgumentPositions | { cause: ProbeCause } {
   if (!expected) return { cause: { code: 'no-btf' } };
+  if (Object.keys(expected).length === 0) {
+    return { cause: { code: 'prototype-changed', detail: "this kernel's are not those that are known" } };
+  }
   const wanted: readonly string[] = PROGRAM_ARGS[program(point)];
   const known = wanted.map((name) => name.replace('?', ''));
   const args = Object.fromEntries(Object.entries(expected).filter(([name]) => known.includes(name)));

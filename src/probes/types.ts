@@ -33,6 +33,13 @@ export type ProbeRole =
   | 'sched'
   | 'other';
 
+/**
+ * What a report loses with a point: `core`, a layer's own entry and exit, firewall verdicts, ends of packets: there on
+ * every kernel; `error`, where something goes wrong; `optimisation`, short cuts (GRO, GSO, XDP, early frees) that kernels
+ * often inline; `detail`, the steps in between and the devices that not every host has.
+ */
+export type ProbeTier = 'core' | 'error' | 'optimisation' | 'detail';
+
 /** What a return value (or a tracepoint's result argument) means. */
 export type ReturnMeaning = 'none' | 'nf-verdict' | 'errno' | 'netdev-tx' | 'drop-reason' | 'bool' | 'pointer';
 
@@ -43,6 +50,7 @@ export interface ProbePoint {
   group: ProbeGroup;
   set: ProbeSet;
   role: ProbeRole;
+  tier?: ProbeTier;
   /** `subsystem:name` of the tracepoint, where there is one. */
   tracepoint?: string;
   /** Function for kprobe/fentry, where there is one; tried first, then `aliases`. */
@@ -55,8 +63,16 @@ export interface ProbePoint {
    * `clone`, `qdisc`, `socket`, `neighbour`, `sched` … for the few that read more.
    */
   program: string;
-  /** Which argument is which, 0-based, for tracepoint and function; absent: found by type in BTF. */
-  args?: { tracepoint?: Record<string, number>; function?: Record<string, number> };
+  /**
+   * Which argument is which, 0-based, for tracepoint and function; absent: found by type in BTF. `otherwise`, first fit
+   * first: what `function` is not right for: an alias by `name`, kernels `before` a version. No positions: not to be had
+   * there. These serve where BTF does not tell; where it does, a test compares them with it.
+   */
+  args?: {
+    tracepoint?: Record<string, number>;
+    function?: Record<string, number>;
+    otherwise?: OtherPositions[];
+  };
   returns?: ReturnMeaning;
   /** Ask for the return value (needs fexit or kretprobe: dear, so only where a verdict needs it). */
   wantReturn?: boolean;
@@ -71,6 +87,14 @@ export interface ProbePoint {
   hidesZh?: string;
   /** Kernels it was seen on, e.g. `4.19+`, `6.1+`. */
   kernels?: string;
+}
+
+/** Positions for another name of a function, or for older kernels. */
+export interface OtherPositions {
+  name?: string;
+  /** `5.16`: kernels older than that. */
+  before?: string;
+  args: Record<string, number>;
 }
 
 /** How one point is, or is not, attached. */

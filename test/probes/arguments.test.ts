@@ -75,8 +75,33 @@ describe('argument positions', () => {
     expect(found).to.have.nested.property('args.skb', 1);
   });
 
-  it('say so when the packet is passed by reference, or is not there at all', () => {
-    expect(findArguments('skb', [pointer('void *', 'pskb')])).to.have.nested.property('cause.code', 'by-reference');
+  it('take a packet that is passed by reference, where the program can', () => {
+    const handler = [pointer('void *', 'pskb')];
+    expect(findArguments('skb', handler)).to.deep.equal({ args: { pskb: 0 }, nargs: 1, notes: [] });
+    expect(findArguments('free', handler)).to.have.nested.property('cause.code', 'by-reference');
+    const both = [pointer('sk_buff', 'skb'), pointer('void *', 'pskb')];
+    expect(findArguments('skb', both)).to.have.property('args').that.deep.equals({ skb: 0 });
+  });
+
+  it('take of a point without a packet the one argument that tells where it is', () => {
+    const prototype = [
+      pointer('net', 'net'),
+      pointer('net_device', 'dev'),
+      number('int', 'x'),
+      pointer('kvm_vcpu', 'v'),
+    ];
+    expect(findArguments('point', prototype)).to.have.property('args').that.deep.equals({ dev: 1 });
+    const args = findArguments('count', prototype, { object: 3, a: 2 });
+    expect(args).to.have.property('args').that.deep.equals({ object: 3, a: 2 });
+    expect(findArguments('point', prototype, { net: 0 }))
+      .to.have.property('args')
+      .that.deep.equals({ net: 0 });
+    expect(findArguments('point', [number('int')]))
+      .to.have.property('args')
+      .that.deep.equals({});
+  });
+
+  it('say so when the packet is not there at all', () => {
     const gone = findArguments('skb', [pointer('nf_conn', 'ct'), number('int', 'bytes')]);
     expect(gone).to.have.nested.property('cause.detail', '(nf_conn *ct, int bytes) has no sk_buff');
   });

@@ -221,11 +221,12 @@ describe('plan of probes', () => {
       expect(probe.reasons).to.deep.equal(['this kernel has no function old_rcv', 'found as ip_rcv']);
     });
 
-    it('passes over a function that takes the packet by reference', () => {
+    it('passes over a function that takes the packet by reference where its program cannot', () => {
       const bridge = point({
         name: 'br_handle_frame',
         function: 'br_handle_frame',
         aliases: ['br_handle_frame_finish'],
+        program: 'free',
       });
       const probe = first([bridge], { symbols: ['br_handle_frame', 'br_handle_frame_finish'] });
       expect(probe).to.include({ target: 'br_handle_frame_finish' });

@@ -74,7 +74,9 @@ function moduleFiles({ modules, release }: Kernel): Map<string, string> {
     .split('\n')
     .map((line) => line.slice(0, line.indexOf(':')))
     .filter((file) => file.endsWith('.ko'));
-  return new Map(files.map((file) => [file.slice(file.lastIndexOf('/') + 1, -3).replaceAll('-', '_'), join(folder, file)]));
+  return new Map(
+    files.map((file) => [file.slice(file.lastIndexOf('/') + 1, -3).replaceAll('-', '_'), join(folder, file)]),
+  );
 }
 
 const SYMBOL_BYTES = 24;
