@@ -1,9 +1,11 @@
 import type { Batch, KernelNames } from '../capture/types.js';
 import { EventCursor } from '../events/cursor.js';
+import { DropInference } from '../events/drop-inference.js';
 import { FIELDS } from '../events/fields.js';
 import type { WireLayout } from '../events/layout.js';
 import { eventOf } from '../events/normalise.js';
 import { PathTracker, type TrackerOptions } from '../paths/tracker.js';
+import type { DropRule } from '../probes/drop-rules.js';
 import type { ProbePlan } from '../probes/types.js';
 import { Classifier } from '../rules/classify.js';
 import type { EventAccess } from '../rules/finding-groups.js';
@@ -20,6 +22,8 @@ export interface PipelineOptions {
   origin?: string;
   /** Drop reason numbers of the traced kernel (RunMeta.dropReasons). */
   dropReasons: Record<string, string>;
+  /** How to tell why a packet was dropped where that kernel does not say; absent: not at all. */
+  dropRules?: readonly DropRule[];
   /** Segments, round trips, devices: see src/paths/tracker.ts. */
   paths: TrackerOptions;
   /** The rules that the scenario selects, loaded and validated. */
@@ -39,6 +43,7 @@ const ACCESS: EventAccess<EventCursor> = {
  */
 export class Pipeline {
   readonly #cursor: EventCursor;
+  readonly #inference: DropInference | undefined;
   readonly #tracker: PathTracker;
   readonly #classifier: Classifier<EventCursor>;
   #findings = 0;
@@ -46,7 +51,8 @@ export class Pipeline {
   /** @throws VdiagError (status 2) for a layout that this version does not read. */
   constructor(options: PipelineOptions, names: KernelNames) {
     const { wire, plan, origin } = options;
-    const context = { wire, plan, names, origin };
+    this.#inference = options.dropRules?.length ? new DropInference(options.dropRules, plan) : undefined;
+    const context = { wire, plan, names, origin, inference: this.#inference };
     this.#cursor = new EventCursor(context);
     this.#tracker = new PathTracker(this.#cursor, context, options.paths);
     this.#classifier = new Classifier(options.rules, plan.probes, FIELDS, ACCESS);
@@ -67,6 +73,7 @@ export class Pipeline {
     const cursor = this.#cursor;
     cursor.load(batch);
     while (cursor.next()) {
+      this.#inference?.note(cursor);
       this.#tracker.next(cursor);
       this.#findings += this.#classifier.classify(cursor);
     }

@@ -1,5 +1,6 @@
 import type { Batch, KernelNames } from '../capture/types.js';
 import type { ProbePlan, ProbePoint } from '../probes/types.js';
+import type { DropInference } from './drop-inference.js';
 import { type Device, DeviceTable, TextCache } from './interned.js';
 import { FLAG, KIND, type ResolvedLayout, type WireLayout, resolveLayout } from './layout.js';
 import { PacketHeaders } from './packet-headers.js';
@@ -12,6 +13,8 @@ export interface DecodeContext {
   names: KernelNames;
   /** What errors call the source of the layout: a recording's file, or `this build` (default). */
   origin?: string;
+  /** Tells why packets were dropped where the kernel does not; shared by all cursors of a run. */
+  inference?: DropInference;
 }
 
 /** Records that could not be used, by cause. */
@@ -60,6 +63,7 @@ export class EventCursor {
   readonly layout: ResolvedLayout;
   readonly probes: ProbeTable;
   readonly names: KernelNames;
+  readonly inference: DropInference | undefined;
   readonly devices = new DeviceTable();
   readonly counts: DecodeCounts = { records: 0, truncated: 0, unknownKind: 0, unknownProbe: 0 };
   /** The packet's headers: of this record, or (set by the path tracker) as last seen on its path. */
@@ -97,6 +101,7 @@ export class EventCursor {
     this.layout = resolveLayout(context.wire, context.origin ?? 'this build');
     this.probes = new ProbeTable(context.plan);
     this.names = context.names;
+    this.inference = context.inference;
     this.packet = new PacketHeaders(this.layout);
     const { hop } = this.layout;
     this.oTs = hop.ts >>> 2;

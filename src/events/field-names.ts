@@ -23,6 +23,10 @@ export const FIELD_SPECS = {
     describe: 'netfilter verdict: NF_DROP, NF_ACCEPT, NF_STOLEN, NF_QUEUE, NF_REPEAT',
   },
   'event.reason': { type: 'string', describe: "drop reason by this kernel's name: NO_SOCKET, NETFILTER_DROP …" },
+  'event.reasonInferred': {
+    type: 'boolean',
+    describe: "the reason is not the kernel's: it is inferred from where the packet was freed",
+  },
   'event.location': { type: 'string', describe: 'where it was dropped: symbol+offset [module]' },
   'event.function': { type: 'string', describe: 'function it was dropped in, without offset and module' },
   'event.device': { type: 'string', describe: 'network device' },

@@ -61,6 +61,7 @@ const READ: Record<FieldName, Read> = {
   'event.errno': errno,
   'event.verdict': verdict,
   'event.reason': reason,
+  'event.reasonInferred': (c) => (c.dropped ? reasonInferred(c) : undefined),
   'event.location': location,
   'event.function': (c) => functionOf(location(c)),
   'event.device': (c) => c.device.name || undefined,
@@ -135,11 +136,28 @@ export const FIELDS = Object.fromEntries(
   (Object.keys(FIELD_SPECS) as FieldName[]).map((name) => [name, { ...FIELD_SPECS[name], read: READ[name] }]),
 ) as Record<FieldName, Field>;
 
-/** A drop's reason by this kernel's name; `reason 93` when the kernel has a number but no name for it. */
+/**
+ * A drop's reason by this kernel's name; `reason 93` when the kernel has a number but no name for it. Where it gives
+ * none, the one that is inferred from where the packet was freed, see {@link reasonInferred}.
+ */
 export function reason(cursor: EventCursor): string | undefined {
   if (!cursor.dropped) return undefined;
-  const { ret } = cursor;
-  return ret === 0 ? undefined : (cursor.names.dropReason(ret) ?? `reason ${ret}`);
+  const given = givenReason(cursor);
+  return given === undefined || given === UNSPECIFIED ? (cursor.inference?.infer(cursor) ?? given) : given;
+}
+
+/** Whether a drop's reason is not the kernel's own, but inferred from the place and from what probes saw before. */
+export function reasonInferred(cursor: EventCursor): boolean {
+  if (!cursor.dropped || !cursor.inference) return false;
+  const given = givenReason(cursor);
+  return (given === undefined || given === UNSPECIFIED) && cursor.inference.infer(cursor) !== undefined;
+}
+
+/** What kernels say that have reasons but none for this place. */
+const UNSPECIFIED = 'NOT_SPECIFIED';
+
+function givenReason({ ret, names }: EventCursor): string | undefined {
+  return ret === 0 ? undefined : (names.dropReason(ret) ?? `reason ${ret}`);
 }
 
 /** Where a packet was dropped: `symbol+0x1f [module]`, or the address when there is no symbol. */

@@ -1,5 +1,5 @@
 import type { EventCursor } from './cursor.js';
-import { FIELDS, location, reason, tunnelText, verdict } from './fields.js';
+import { FIELDS, location, reason, reasonInferred, tunnelText, verdict } from './fields.js';
 import type { FieldName } from './field-names.js';
 import { KIND, KIND_NAMES } from './layout.js';
 import type { PacketView, SkbEvent } from './types.js';
@@ -28,6 +28,7 @@ export function eventOf(cursor: EventCursor): SkbEvent {
   const packet = packetOf(cursor);
   const optional = {
     reason: reason(cursor),
+    reasonInferred: reasonInferred(cursor) || undefined,
     location: location(cursor),
     verdict: verdict(cursor),
     hook: text(cursor, 'event.hook'),

@@ -57,6 +57,8 @@ export interface SkbEvent {
   ret: number;
   /** Of drops: the reason's name on that kernel, and where. */
   reason?: string;
+  /** The kernel gave no reason: it is inferred from where the packet was freed and what was seen of it before. */
+  reasonInferred?: true;
   location?: string;
   /** Of netfilter: `NF_DROP` …, hook name, table and chain. */
   verdict?: string;

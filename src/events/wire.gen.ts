@@ -152,4 +152,6 @@ export const VD_FLAG = {
   REWRITTEN: 32,
   TUNNEL: 64,
   REUSED: 128,
+  MERGED: 256,
+  SEGMENT: 512,
 } as const;

@@ -72,7 +72,7 @@ const MAX_ROUNDS = 4;
 export function attachProbes(
   kernel: HostKernel,
   catalogue: Catalogue,
-  selection: ProbeSelection,
+  selection: ProbeSelection & { wantReturn?: readonly string[] },
   options: Omit<TraceOptions, 'requests'>,
 ): { session: TraceSession; plan: ProbePlan } {
   let current: AttachPlan = planProbes(catalogue, selection, kernel.capabilities, kernel.types);

@@ -9,8 +9,9 @@ import { RecordingWriter } from '../capture/recording/writer.js';
 import type { RunEnd, RunMeta, TraceFilter } from '../capture/types.js';
 import { createLiveSource, createRecordingSource, type EvidenceEntry, snapshotBefore } from '../evidence/index.js';
 import type { ProbeSelection } from '../probes/catalogue.js';
+import { dropRulesFor, loadDropRules, probesOfDropRules } from '../probes/drop-rules.js';
 import { HostKernelNames } from '../probes/kernel-names.js';
-import type { ProbeGroup, ProbeSet } from '../probes/types.js';
+import type { KernelCapabilities, ProbeGroup, ProbeSet } from '../probes/types.js';
 import type { Report } from '../report/types.js';
 import { conclude } from './conclude.js';
 import { resolveEndpoints } from './endpoints.js';
@@ -84,14 +85,19 @@ export async function answerLive(request: LiveRequest): Promise<Report> {
     ...ends.filter,
     ...(within && { netns: within }),
   };
-  const { session, plan } = attachProbes(kernel, library.catalogue, selectionOf(request, scenario), {
-    filter,
-    ringBytes: request.ringBytes,
-    watchTids: ends.watchTids,
-    autoWatch: true,
-    paused: true,
-    onProgress: (done, of) => onProgress({ phase: 'attaching', done, of }),
-  });
+  const { session, plan } = attachProbes(
+    kernel,
+    library.catalogue,
+    selectionOf(request, scenario, kernel.capabilities),
+    {
+      filter,
+      ringBytes: request.ringBytes,
+      watchTids: ends.watchTids,
+      autoWatch: true,
+      paused: true,
+      onProgress: (done, of) => onProgress({ phase: 'attaching', done, of }),
+    },
+  );
   try {
     await snapshotBefore(source, scenario.before, within ?? hostNamespaces());
     source.closeBefore();
@@ -194,12 +200,24 @@ function namespacesOf({ netns, netnsList }: LiveRequest): number[] | undefined {
   return netns === undefined ? netnsList : [namespaceInode(netns)];
 }
 
-function selectionOf({ probes }: LiveRequest, scenario: Scenario): ProbeSelection {
+function selectionOf(
+  { probes }: LiveRequest,
+  scenario: Scenario,
+  kernel: KernelCapabilities,
+): ProbeSelection & { wantReturn?: string[] } {
+  const set = probes.set ?? scenario.probes.set;
   return {
-    set: probes.set ?? scenario.probes.set,
+    set,
+    ...(set !== 'basic' && !kernel.dropReasons && instead(kernel.release)),
     groups: probes.groups ?? scenario.probes.groups,
     require: [...(scenario.probes.require ?? []), ...(probes.require ?? [])],
   };
+}
+
+/** What tells why packets are dropped on a kernel that does not say so itself. */
+function instead(release: string): Pick<ProbeSelection, 'also'> & { wantReturn: string[] } {
+  const { probes, wantReturn } = probesOfDropRules(dropRulesFor(loadDropRules(), release));
+  return { also: probes, wantReturn };
 }
 
 /** The command line's choices that change the report, as it tells them. */

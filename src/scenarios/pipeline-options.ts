@@ -1,6 +1,7 @@
 import type { PipelineOptions } from '../analysis/pipeline.js';
 import type { RunMeta } from '../capture/types.js';
 import { WIRE_LAYOUT, WIRE_VERSION } from '../events/wire.gen.js';
+import { dropRulesFor, loadDropRules } from '../probes/drop-rules.js';
 import type { HostDevice } from '../paths/host-devices.js';
 import type { FirstEnd } from '../paths/pair.js';
 import { selectRules } from '../rules/classify.js';
@@ -29,6 +30,7 @@ export function pipelineOptions(meta: RunMeta, view: HostView, scenario: Scenari
     plan: meta.plan,
     wire: meta.wire,
     dropReasons: meta.dropReasons,
+    dropRules: dropRulesFor(loadDropRules(), meta.kernel.release),
     paths: { segments: scenario.segments, roundTrips: scenario.roundTrips, first: view.first, devices: view.devices },
     rules: selectRules(library.rules, scenario.rules),
   };

@@ -13,15 +13,19 @@ export function pathBlock(path: PathView, words: Words): string[] {
     const step = (event.ts - last) / 1e6;
     last = event.ts;
     lines.push(
-      `    ${pad(`+${ms(step)}`, 11, 'right')}  ${pad(event.probe, 24)}${pad(printable(event.device), 16)}${note(event)}`.trimEnd(),
+      `    ${pad(`+${ms(step)}`, 11, 'right')}  ${pad(event.probe, 24)}${pad(printable(event.device), 16)}${note(event, words)}`.trimEnd(),
     );
   }
   return lines;
 }
 
-function note(event: SkbEvent): string {
+function note(event: SkbEvent, words: Words): string {
   const parts: string[] = [];
-  if (event.reason) parts.push(event.reason);
+  if (event.reason)
+    parts.push(
+      event.reasonInferred ? `${event.reason}${words.marks.open}${words.inferred}${words.marks.close}` : event.reason,
+    );
+  else if (event.role === 'drop' && event.location) parts.push(words.noReason);
   if (event.location) parts.push(`at ${event.location}`);
   if (event.verdict)
     parts.push(`${event.table ?? ''} ${event.chain ?? ''} ${event.hook ?? ''} ${event.verdict}`.trim());

@@ -46,6 +46,9 @@ export interface Words {
   sched: string;
   ended: Record<'interrupted' | 'cut', string>;
   ends: Record<'freed' | 'dropped' | 'delivered' | 'open' | 'lost', string>;
+  /** Of a drop's reason that the kernel did not give, and of a drop of which it is not known. */
+  inferred: string;
+  noReason: string;
   exit: (status: number) => string;
   caveat: string;
   /** Punctuation with the blanks that belong to it. */
@@ -104,6 +107,8 @@ const en: Words = {
   exit: (status) =>
     `exit status ${status} (${['nothing at or above the --fail-on level', 'something at or above the --fail-on level was found'][status]})`,
   caveat: 'note',
+  inferred: 'inferred from where it was freed',
+  noReason: 'reason not known on this kernel,',
   marks: { colon: ': ', comma: ', ', semicolon: '; ', stop: '. ', blank: ' ', open: ' (', close: ')' },
 };
 
@@ -159,6 +164,8 @@ const zh: Words = {
   exit: (status) =>
     `退出状态 ${status}（${['没有达到 --fail-on 级别的问题', '存在达到 --fail-on 级别的问题'][status]}）`,
   caveat: '注意',
+  inferred: '据释放位置推断',
+  noReason: '此内核不给出原因，',
   marks: { colon: '：', comma: '，', semicolon: '；', stop: '。', blank: '', open: '（', close: '）' },
 };
 
