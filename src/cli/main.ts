@@ -4,20 +4,33 @@ import { Command, CommanderError } from 'commander';
 import { EXIT, VdiagError, formatProblem } from '../base/errors.js';
 import { packagePath } from '../base/package-root.js';
 import { printable } from '../base/sanitize.js';
-import { btfCommand } from './commands/btf.js';
-import { completionCommand } from './commands/completion.js';
-import { doctorCommand } from './commands/doctor.js';
-import { kbCommand } from './commands/kb.js';
-import { labCommand } from './commands/lab.js';
-import { probesCommand } from './commands/probes.js';
-import { rulesCommand } from './commands/rules.js';
-import { runCommand } from './commands/run.js';
-import { scenariosCommand } from './commands/scenarios.js';
 
 const { version } = JSON.parse(readFileSync(packagePath('package.json'), 'utf8')) as { version: string };
 
-/** The whole command line. */
-export function buildProgram(): Command {
+/** Each command is loaded when it is the one that is asked for: together they take longer than most of them run. */
+const COMMANDS: Record<string, (program: Command) => Promise<Command>> = {
+  run: async () => (await import('./commands/run.js')).runCommand(version),
+  doctor: async () => (await import('./commands/doctor.js')).doctorCommand(),
+  rules: async () => (await import('./commands/rules.js')).rulesCommand(),
+  probes: async () => (await import('./commands/probes.js')).probesCommand(),
+  scenarios: async () => (await import('./commands/scenarios.js')).scenariosCommand(),
+  btf: async () => (await import('./commands/btf.js')).btfCommand(),
+  kb: async () => (await import('./commands/kb.js')).kbCommand(),
+  lab: async () => (await import('./commands/lab.js')).labCommand(),
+  completion: async (program) => (await import('./commands/completion.js')).completionCommand(() => program),
+};
+
+/** Those that a command line needs: the one that it names, none for the version, all to show or to complete. */
+function commandsFor(words: readonly string[]): string[] {
+  const named = words.find((word) => !word.startsWith('-'));
+  if (named === undefined && words.includes('--version')) return [];
+  return named !== undefined && named !== 'completion' && Object.hasOwn(COMMANDS, named)
+    ? [named]
+    : Object.keys(COMMANDS);
+}
+
+/** The command line, with as much of it as these words need. */
+async function buildProgram(words: readonly string[]): Promise<Command> {
   const program = new Command('vdiag')
     .description('Says why network traffic on this host is slow, lost or refused, and what to do about it.')
     .version(version)
@@ -41,15 +54,7 @@ Examples:
 
 Exit status of run: 0 nothing found at or above --fail-on, 1 something found, 2 wrong use, 3 could not run.`,
     );
-  program.addCommand(runCommand(version));
-  program.addCommand(doctorCommand());
-  program.addCommand(rulesCommand());
-  program.addCommand(probesCommand());
-  program.addCommand(scenariosCommand());
-  program.addCommand(btfCommand());
-  program.addCommand(kbCommand());
-  program.addCommand(labCommand());
-  program.addCommand(completionCommand(() => program));
+  for (const name of commandsFor(words)) program.addCommand(await COMMANDS[name]!(program));
   const inherit = (command: Command): void =>
     command.commands.forEach((child) => inherit(child.copyInheritedSettings(command)));
   inherit(program);
@@ -57,7 +62,7 @@ Exit status of run: 0 nothing found at or above --fail-on, 1 something found, 2 
 }
 
 async function main(): Promise<void> {
-  const program = buildProgram();
+  const program = await buildProgram(process.argv.slice(2));
   try {
     await program.parseAsync();
   } catch (error) {

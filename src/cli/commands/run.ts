@@ -11,8 +11,6 @@ import type { Report } from '../../report/types.js';
 import type { Level } from '../../rules/types.js';
 import { answerLive, type LiveRequest } from '../../scenarios/live.js';
 import { loadLibrary } from '../../scenarios/library.js';
-import { answerReplay } from '../../scenarios/replay.js';
-import { labRun } from '../lab-run.js';
 import {
   collect,
   parseDuration,
@@ -133,6 +131,7 @@ async function run(flags: RunFlags, version: string): Promise<number> {
     const library = loadLibrary({ rules: flags.rules });
     const common = { library, baseline, signal: interrupt.signal, onProgress: progress.show, onWarning: warn };
     if (flags.replay !== undefined) {
+      const { answerReplay } = await import('../../scenarios/replay.js');
       report = await answerReplay({ ...common, file: flags.replay, scenario: flags.scenario });
     } else {
       const request: LiveRequest = {
@@ -141,10 +140,11 @@ async function run(flags: RunFlags, version: string): Promise<number> {
         version,
         scenario: flags.scenario ?? DEFAULT_SCENARIO,
       };
-      report =
-        flags.lab === undefined
-          ? await answerLive(request)
-          : await labRun({ name: flags.lab, choices: flags.labSet }, request, flags.duration);
+      if (flags.lab === undefined) report = await answerLive(request);
+      else {
+        const { labRun } = await import('../lab-run.js');
+        report = await labRun({ name: flags.lab, choices: flags.labSet }, request, flags.duration);
+      }
     }
   } finally {
     progress.end();
