@@ -12,6 +12,7 @@ export async function projectImage(): Promise<string> {
     'bpf/build',
     'bpf/probes',
     'bpf/offsets',
+    'bpf/drop-reasons',
     'rules',
     'knowledge-base',
     'fixtures',
