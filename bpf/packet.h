@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* A packet passes a probe: the generic hit, the end of a life, a queue, a consumer, a clone. */
+/* A packet passes a probe: the generic hit, the end of a life, a queue, a consumer. */
 #ifndef VDIAG_PACKET_H
 #define VDIAG_PACKET_H
 
@@ -140,54 +140,6 @@ static __always_inline int packet_leave(struct vd_hit *hit, __u64 sp)
 {
 	if (vd_config_now() && vd_resume(hit, sp))
 		vd_emit_hop(hit);
-	return 0;
-}
-
-/*
- * The child inherits the path of its parent. Not so when the parent has no IP header yet: a socket keeps that skb and
- * sends a clone each time it (re)transmits, and each of these is a packet of its own.
- */
-static __always_inline void vd_inherit(struct vd_hit *hit, __u64 child)
-{
-	__u64 parent = hit->skb;
-	struct vd_track *track = bpf_map_lookup_elem(&paths, &parent);
-	struct vd_track copy;
-
-	if (!track || !track->outer || child < 0x1000 || child > -4096UL)
-		return;
-	copy = *track;
-	if (bpf_map_update_elem(&paths, &child, &copy, BPF_ANY))
-		vd_count_loss(VD_LOSS_PATHS_FORGOTTEN);
-	hit->aux = parent;
-	hit->skb = child;
-	hit->ret = 0;
-	hit->flags = VD_FLAG_CLONED;
-	hit->path = copy.path;
-	vd_emit_hop(hit);
-}
-
-static __always_inline int clone_hit(struct vd_hit *hit)
-{
-	__u64 child = hit->ret;
-
-	hit->ret = 0;
-	hit->flags = 0;
-	if (vd_follow_and_tell(hit, false))
-		vd_inherit(hit, child);
-	return 0;
-}
-
-static __always_inline int clone_enter(struct vd_hit *hit, __u64 sp)
-{
-	return packet_enter(hit, sp);
-}
-
-static __always_inline int clone_leave(struct vd_hit *hit, __u64 sp)
-{
-	__u64 child = hit->ret;
-
-	if (vd_config_now() && vd_resume(hit, sp))
-		vd_inherit(hit, child);
 	return 0;
 }
 

@@ -74,6 +74,28 @@ struct {
 	__type(value, struct vd_freed);
 } last_freed SEC(".maps");
 
+/* Entries of `paths` so far made and taken out: what is missing beside them was pushed out by newer ones. */
+enum vd_tally {
+	VD_TRACKS_BEGUN = 0,
+	VD_TRACKS_ENDED = 1,
+	VD_TALLIES = 2,
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, VD_TALLIES);
+	__type(key, __u32);
+	__type(value, __u64);
+} tallies SEC(".maps");
+
+static __always_inline void vd_tally(__u32 which)
+{
+	__u64 *count = bpf_map_lookup_elem(&tallies, &which);
+
+	if (count)
+		(*count)++;
+}
+
 /*
  * Nothing new: the headers read as before, or there are none to read here, as in the midst of encapsulation. Without a
  * device either, it is the message of a local socket that has got the address.

@@ -51,6 +51,8 @@ enum vd_option {
 	VD_OPT_OF_NAPI = 1 << 21,     /* OBJECT is a struct napi_struct */
 	VD_OPT_OF_SOCKET = 1 << 22,   /* OBJECT is a struct socket */
 	VD_OPT_OF_NET = 1 << 23,      /* OBJECT is a struct net */
+	VD_OPT_LIST = 1 << 24,        /* RET is the first skb of a list, all made of this one */
+	VD_OPT_MERGE = 1 << 25,       /* the skb was merged into OBJECT, unless RET is an error */
 	VD_OPT_INT_RETURN = 1 << 11, /* RET is an int: the upper half of the register means nothing */
 };
 

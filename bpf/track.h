@@ -90,6 +90,12 @@ static __always_inline void vd_give_path(struct vd_hit *hit, const struct vd_vie
 	vd_make_known(hit, view);
 }
 
+static __always_inline void vd_drop_track(__u64 skb)
+{
+	if (!bpf_map_delete_elem(&paths, &skb))
+		vd_tally(VD_TRACKS_ENDED);
+}
+
 static __always_inline void vd_start_track(const struct vd_hit *hit, const struct vd_view *view)
 {
 	__u64 skb = hit->skb;
@@ -103,6 +109,8 @@ static __always_inline void vd_start_track(const struct vd_hit *hit, const struc
 	track.ts = bpf_ktime_get_ns();
 	if (bpf_map_update_elem(&paths, &skb, &track, BPF_ANY))
 		vd_count_loss(VD_LOSS_PATHS_FORGOTTEN);
+	else
+		vd_tally(VD_TRACKS_BEGUN);
 }
 
 static __always_inline void vd_end(struct vd_hit *hit, const struct vd_track *track)
@@ -115,7 +123,7 @@ static __always_inline void vd_end(struct vd_hit *hit, const struct vd_track *tr
 		freed->skb = hit->skb;
 		freed->track = *track;
 	}
-	bpf_map_delete_elem(&paths, &skb);
+	vd_drop_track(skb);
 }
 
 /* A packet that ended on this CPU just now, for the exit probe of the function that ended it. */
@@ -199,7 +207,7 @@ static __always_inline bool vd_follow(const struct vd_config *config_now, struct
 			vd_make_known(hit, view);
 			return true;
 		}
-		bpf_map_delete_elem(&paths, &skb);
+		vd_drop_track(skb);
 		hit->flags |= VD_FLAG_REUSED;
 		if (hit->options & VD_OPT_NO_BEGIN)
 			return false;

@@ -14,6 +14,7 @@
  *
  * The kernel refuses a raw tracepoint's program that looks beyond the tracepoint's arguments: hence one template a number.
  */
+#include "lineage.h"
 #include "packet.h"
 #include "point.h"
 #include "sched.h"

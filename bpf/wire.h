@@ -32,6 +32,8 @@ enum vd_flag {
 	VD_FLAG_REWRITTEN = 1 << 5, /* addresses or ports changed on the way (NAT) */
 	VD_FLAG_TUNNEL = 1 << 6,    /* the outer headers changed: encapsulated or decapsulated */
 	VD_FLAG_REUSED = 1 << 7,    /* the address belonged to another packet whose end was not seen */
+	VD_FLAG_MERGED = 1 << 8,    /* GRO merged it into the packet of the skb at `aux`, and it goes on as part of that */
+	VD_FLAG_SEGMENT = 1 << 9,   /* with CLONED: the skb carries a part of the packet, which was cut up (GSO) */
 };
 
 struct vd_hop {

@@ -90,6 +90,8 @@ export const VD_OPT = {
   OF_NAPI: 2097152,
   OF_SOCKET: 4194304,
   OF_NET: 8388608,
+  LIST: 16777216,
+  MERGE: 33554432,
   INT_RETURN: 2048,
 } as const;
 

@@ -22,6 +22,9 @@ const FAMILY: Record<ProgramName, string> = {
   free: 'packet',
   drop: 'packet',
   clone: 'clone',
+  replace: 'clone',
+  segments: 'clone',
+  merge: 'clone',
   verdict: 'verdict',
   qdisc: 'packet',
   xmit: 'packet',
@@ -41,6 +44,9 @@ const OPTIONS: Partial<Record<ProgramName, number>> = {
   qdisc: VD_OPT.QDISC,
   xmit: VD_OPT.INT_RETURN | VD_OPT.GONE | VD_OPT.RECALL | VD_OPT.DEVICE,
   deliver: VD_OPT.DELIVER,
+  replace: VD_OPT.GONE | VD_OPT.RECALL,
+  segments: VD_OPT.LIST,
+  merge: VD_OPT.GONE | VD_OPT.MERGE,
   count: VD_OPT.COUNT,
   failure: VD_OPT.FAILED,
 };
@@ -79,6 +85,7 @@ const SLOTS: Record<string, Slot> = {
   qdisc: 'OBJECT',
   neigh: 'OBJECT',
   task: 'OBJECT',
+  into: 'OBJECT',
   napi: 'OBJECT',
   socket: 'OBJECT',
   net: 'OBJECT',
@@ -211,7 +218,7 @@ function optionsOf(
   for (const name of Object.keys(args)) options |= ARGUMENT_OPTIONS[name] ?? 0;
   // Of a failure the kernel side looks at the whole register: the function may return a pointer.
   if (program === 'failure') options |= VD_OPT.RETURN;
-  else if (wantReturn && program !== 'clone') options |= VD_OPT.RETURN | VD_OPT.INT_RETURN;
+  else if (wantReturn && FAMILY[program] !== 'clone') options |= VD_OPT.RETURN | VD_OPT.INT_RETURN;
   // After the function the skb may be gone, and its address another packet's.
   if (program === 'skb' && request.backend === 'fexit') options |= VD_OPT.GONE;
   if (program === 'verdict') {

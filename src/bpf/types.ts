@@ -17,6 +17,12 @@ export const PROGRAM_ARGS = {
   drop: ['skb', 'location?', 'reason?'],
   /** The return value is another skb made of this one (needs fexit or kretprobe). */
   clone: ['skb'],
+  /** The same, where the function may free the one and return the other in its place. */
+  replace: ['skb'],
+  /** The return value is the first of a list of skbs, all parts of this one (GSO). */
+  segments: ['skb'],
+  /** GRO merged the skb into another one, `into`, unless the return value is an error. */
+  merge: ['skb', 'into'],
   /**
    * Netfilter decided (needs fexit or kretprobe). `table`: struct xt_table *; `ebtable`: struct ebt_table *; `pkt` with
    * `chain`: struct nft_pktinfo * and struct nft_chain *; `state` alone: nf_hook_slow. `priv` is taken as the table or

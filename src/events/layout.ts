@@ -19,6 +19,8 @@ export const FLAG = {
   rewritten: 32,
   tunnel: 64,
   reused: 128,
+  merged: 256,
+  segment: 512,
 } as const;
 
 /** Names of the kinds, by number; 0 has none. */

@@ -15,6 +15,7 @@ export interface ArgumentPositions {
 const BY_TYPE: Record<string, { type: string; pointer: boolean; nth?: number }> = {
   skb: { type: 'sk_buff', pointer: true },
   sk: { type: 'sock', pointer: true },
+  into: { type: 'sk_buff', pointer: true, nth: 0 },
   state: { type: 'nf_hook_state', pointer: true },
   table: { type: 'xt_table', pointer: true },
   ebtable: { type: 'ebt_table', pointer: true },

@@ -30,8 +30,10 @@ export interface ProbeSelection {
   require?: readonly string[];
   /** And these, if they are of the groups asked for: their lack is no error. */
   also?: readonly string[];
-  /** Only this way of attaching; `tracepoint`, `kprobe` and `fentry` include their raw and return forms. */
-  backend?: Backend;
+  /** Points beside the catalogue's: what was discovered. */
+  extra?: readonly ProbePoint[];
+  /** Only these ways of attaching, tried in this order; `kprobe` and `fentry` include their return forms. */
+  backends?: readonly Backend[];
 }
 
 interface CatalogueFile {
@@ -111,9 +113,11 @@ function pointProblems(point: ProbePoint, at: (path: string[]) => SourcePosition
   return problems;
 }
 
+const NEED_RETURN: ReadonlySet<string> = new Set(['clone', 'replace', 'segments', 'merge', 'verdict', 'failure']);
+
 /** Whether the point's program is of no use without the function's return value. */
 export function needsReturn(point: ProbePoint): boolean {
-  return point.program === 'clone' || point.program === 'verdict' || point.program === 'failure';
+  return NEED_RETURN.has(point.program);
 }
 
 /**
