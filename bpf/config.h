@@ -8,7 +8,7 @@
 
 #define VD_MAX_DEVICES 16
 #define VD_MAX_NAMESPACES 16
-#define VD_MAX_PROBES 1024
+#define VD_MAX_PROBES 4096
 
 /* `proto` of a filter that wants ARP: beyond the IP protocols. */
 #define VD_PROTO_ARP 0x100

@@ -39,6 +39,8 @@ export class Attacher {
   readonly attached: AttachedProbe[] = [];
   readonly failed: FailedProbe[] = [];
   readonly costs: ProbeCost[] = [];
+  /** Entries wait for their returns in a map. */
+  watchesReturns = false;
   readonly #placed: Placed[] = [];
   readonly #shared = new Map<string, LoadedProgram>();
   readonly #programs: LoadedProgram[] = [];
@@ -203,12 +205,13 @@ export class Attacher {
 
   #keep(requests: readonly AttachRequest[], placing: Placing): void {
     const { links, programs, loaded } = placing;
+    const returns = programs.length > 1;
+    this.watchesReturns ||= returns;
     this.#placed.push({ probes: requests.map(({ index }) => index), links, programs });
     const verified = loaded.map(({ fd }) => verifiedInstructions(fd));
     const known = verified.filter((count) => count !== undefined);
-    requests.forEach(({ index, backend, target, wantReturn }, i) => {
-      const kind = backend === 'kprobe' && wantReturn && links.length > 1 ? 'kretprobe' : backend;
-      this.attached.push({ index, backend: kind, target });
+    requests.forEach(({ index, backend, target }, i) => {
+      this.attached.push({ index, backend: backend === 'kprobe' && returns ? 'kretprobe' : backend, target });
       const first = i === 0;
       this.costs.push({
         index,

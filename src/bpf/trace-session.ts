@@ -191,6 +191,6 @@ class Session implements TraceSession {
   }
 
   #watchesReturns(): boolean {
-    return this.attached.some(({ backend }) => backend === 'kretprobe');
+    return this.#attacher.watchesReturns;
   }
 }

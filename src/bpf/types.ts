@@ -79,7 +79,7 @@ export interface AttachRequest {
 }
 
 /** Most probes in one session: the size of the kernel side's `hits` map. */
-export const MAX_PROBES = 1024;
+export const MAX_PROBES = 4096;
 
 /** What the kernel side lets through; structurally the TraceFilter of src/capture/types.ts. */
 export interface KernelFilter {

@@ -1,13 +1,14 @@
 import { VdiagError } from '../base/errors.js';
 import { openTracefs } from '../bpf/tracefs.js';
 import type { AttachedProbe, AttachRequest, FailedProbe } from '../bpf/types.js';
+import type { Step } from './backends.js';
 import { type Catalogue, type ProbeSelection, selectPoints } from './catalogue.js';
 import type { TracepointRecords } from './classic-tracepoints.js';
 import { explainCause } from './causes.js';
 import { type KernelFunctions, kernelFiles, readKernelFunctions } from './kernel-functions.js';
 import type { KernelTypes } from './kernel-types.js';
 import { meaningOnKernel } from './returns.js';
-import { type Step, stepsOf } from './steps.js';
+import { stepsOf } from './steps.js';
 import type { KernelCapabilities, PlannedProbe, ProbeCause, ProbePlan, ProbePoint } from './types.js';
 
 /** A plan, what to ask the kernel for, and what is left to try should it refuse. */
@@ -40,10 +41,10 @@ export function planProbes(
   },
   capabilities: KernelCapabilities,
   types: KernelTypes | undefined,
-  functions: KernelFunctions = functionsOfHost(catalogue, capabilities.release),
+  functions: KernelFunctions = functionsOfHost([...catalogue.points, ...(selection.extra ?? [])], capabilities.release),
   records: TracepointRecords | undefined = openTracefs(),
 ): AttachPlan {
-  const points = selectPoints(catalogue, selection);
+  const points = [...selectPoints(catalogue, selection), ...(selection.extra ?? [])];
   const present = modulesWithFunctions(catalogue, functions);
   const context = {
     capabilities,
@@ -55,7 +56,7 @@ export function planProbes(
       // Modules that are built in often have no trace but their functions.
       module: (name: string) => (present.has(name) ? ('present' as const) : functions.module(name)),
     },
-    backend: selection.backend,
+    ...(selection.backends && { backends: selection.backends }),
   };
   const plan: ProbePlan = { set: selection.set, probes: [] };
   const requests: AttachRequest[] = [];
@@ -81,9 +82,9 @@ function withReturnsOf(point: ProbePoint, functions: KernelFunctions, types: Ker
   return returns === point.returns || returns === undefined ? point : { ...point, returns };
 }
 
-/** The functions that a catalogue names, as this host's kernel has them. */
-export function functionsOfHost(catalogue: Catalogue, release: string): KernelFunctions {
-  return readKernelFunctions(functionNames(catalogue.points), kernelFiles(release));
+/** The functions that points name, as this host's kernel has them. */
+export function functionsOfHost(points: readonly ProbePoint[], release: string): KernelFunctions {
+  return readKernelFunctions(functionNames(points), kernelFiles(release));
 }
 
 function modulesWithFunctions(catalogue: Catalogue, functions: KernelFunctions): Set<string> {

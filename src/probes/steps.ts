@@ -1,14 +1,12 @@
 import { type AttachBackend, type AttachRequest, PROGRAM_ARGS, type ProgramName } from '../bpf/types.js';
 import { type ArgumentPositions, findArguments } from './arguments.js';
+import { isAskedFor, onlyBackends, type Step } from './backends.js';
 import { needsReturn } from './catalogue.js';
 import { classicTracepoint, type TracepointRecords } from './classic-tracepoints.js';
 import type { KernelFunctions } from './kernel-functions.js';
 import type { KernelTypes } from './kernel-types.js';
 import { positionsOf } from './positions.js';
 import type { Backend, KernelCapabilities, ProbeCause, ProbePoint } from './types.js';
-
-/** One thing to try, or the reason why something better is not tried. */
-export type Step = { request: AttachRequest } | { cause: ProbeCause };
 
 /** What a point's steps depend on. */
 export interface StepContext {
@@ -18,23 +16,12 @@ export interface StepContext {
   functions: KernelFunctions;
   /** What tracefs tells of classic tracepoints; absent: it is not mounted. */
   records?: TracepointRecords;
-  /** Only this way of attaching. */
-  backend?: Backend;
+  /** Only these ways of attaching, in this order. */
+  backends?: readonly Backend[];
 }
 
 /** Function arguments that are passed in registers, on x86-64 and as many as the kprobe programs read elsewhere. */
 const REGISTER_ARGUMENTS = 6;
-
-/** Ways of attaching that a user's choice of one includes. */
-const FORMS: Record<Backend, readonly AttachBackend[]> = {
-  'raw-tracepoint': ['raw-tracepoint'],
-  tracepoint: ['tracepoint'],
-  'kprobe-multi': ['kprobe-multi'],
-  kprobe: ['kprobe', 'kretprobe'],
-  kretprobe: ['kretprobe'],
-  fentry: ['fentry', 'fexit'],
-  fexit: ['fexit'],
-};
 
 /**
  * Every way of attaching one point on this kernel, best first, with the reasons for what is left out in between. A raw
@@ -44,13 +31,7 @@ const FORMS: Record<Backend, readonly AttachBackend[]> = {
 export function stepsOf(point: ProbePoint, index: number, wantReturn: boolean, context: StepContext): Step[] {
   const steps = [...tracepointSteps(point, index, context), ...classicSteps(point, index, context)];
   steps.push(...functionSteps(point, index, wantReturn, context));
-  const { backend } = context;
-  if (!backend) return steps;
-  return steps.map((step) =>
-    'request' in step && !FORMS[backend].includes(step.request.backend)
-      ? { cause: { code: 'not-asked-for', detail: backend } }
-      : step,
-  );
+  return context.backends ? onlyBackends(steps, context.backends) : steps;
 }
 
 function tracepointSteps(point: ProbePoint, index: number, context: StepContext): Step[] {
@@ -72,7 +53,7 @@ function tracepointSteps(point: ProbePoint, index: number, context: StepContext)
 
 /** A tracepoint that the kernel's types do not know is not in tracefs either. */
 function classicSteps({ tracepoint, ...rest }: ProbePoint, index: number, context: StepContext): Step[] {
-  if (!tracepoint || (context.backend && context.backend !== 'tracepoint')) return [];
+  if (!tracepoint || !isAskedFor('tracepoint', context.backends)) return [];
   const known = context.types?.tracepointArgs(tracepoint.slice(tracepoint.indexOf(':') + 1));
   if (context.types && !context.types.partial && !known) return [];
   return [classicTracepoint({ ...rest, tracepoint }, index, context.capabilities, context.records)];
@@ -135,6 +116,7 @@ function backendSteps(
     else if (!traceable) lack({ code: 'not-traceable', detail: target });
     else if (!forTrampoline) lack({ code: 'argument-in-memory', detail: target });
     else if (context.types?.functionArgs(target)) attach('fexit', true);
+    if (capabilities.kprobeMulti && capabilities.kretprobe && traceable && inRegisters) attach('kprobe-multi', true);
     if (!capabilities.kretprobe) lack({ code: 'no-kretprobes' });
     else if (inRegisters) attach('kretprobe', true);
     else lack({ code: 'argument-in-memory', detail: target });

@@ -132,7 +132,7 @@ describe('plan of probes', () => {
       fields: (name: string) =>
         parseTracepointFormat(`field:void * ${name === 'skb:kfree_skb' ? 'other' : 'skbaddr'}; offset:8; size:8;`),
     };
-    const selection = { set: 'full', backend: 'tracepoint' } as const;
+    const selection = { set: 'full', backends: ['tracepoint'] } as const;
     const made = planProbes(catalogueOf(...points), selection, EVERYTHING, btf, functions, records);
     expect(made.plan.probes.map(({ backend }) => backend)).to.deep.equal(['tracepoint', undefined, undefined]);
     for (const { reasons } of made.plan.probes.slice(1)) {
@@ -155,11 +155,13 @@ describe('plan of probes', () => {
     });
   });
 
-  it('takes fexit, then kretprobe, where the return value is wanted; a verdict without one is of no use', () => {
+  it('takes fexit, then the return by kprobe-multi, then kretprobe, where the return value is wanted; a verdict without one is of no use', () => {
     const hook = point({ name: 'nf_hook_slow', function: 'nf_hook_slow', program: 'verdict', wantReturn: true });
     const kernel = { symbols: ['nf_hook_slow'] };
     expect(first([hook], kernel)).to.include({ backend: 'fexit' });
-    expect(first([hook], kernel, { ...EVERYTHING, fentry: false })).to.include({ backend: 'kretprobe' });
+    const some = { ...EVERYTHING, fentry: false };
+    expect(first([hook], kernel, some)).to.include({ backend: 'kprobe-multi' });
+    expect(first([hook], kernel, { ...some, kprobeMulti: false })).to.include({ backend: 'kretprobe' });
     const none = first([hook], kernel, { ...EVERYTHING, fentry: false, kretprobe: false });
     expect(none).not.to.have.property('backend');
     expect(none.reasons).to.deep.equal(['this kernel allows no fentry programs', 'this kernel has no kretprobes']);
@@ -191,9 +193,9 @@ describe('plan of probes', () => {
       point({ name: 'net_dev_queue', tracepoint: 'net:net_dev_queue' }),
     ];
     const functions = kernelWith(points, { symbols: ['ip_rcv'] });
-    const made = planProbes(catalogueOf(...points), { set: 'full', backend: 'kprobe' }, EVERYTHING, btf, functions);
+    const made = planProbes(catalogueOf(...points), { set: 'full', backends: ['kprobe'] }, EVERYTHING, btf, functions);
     expect(made.plan.probes.map(({ backend }) => backend)).to.deep.equal(['kprobe', undefined]);
-    expect(made.plan.probes[1].reasons).to.deep.equal(['it cannot be attached by kprobe, which was asked for']);
+    expect(made.plan.probes[1].reasons).to.include('it cannot be attached by kprobe, which was asked for');
   });
 
   describe('of a point that this kernel does not have as the catalogue knows it', () => {
@@ -385,7 +387,7 @@ describe("plan of the shipped catalogue with this machine's BTF", function () {
       { set: 'standard' },
       TRACEPOINTS_ONLY,
       KernelBtf.load(),
-      functionsOfHost(catalogue, 'none'),
+      functionsOfHost(catalogue.points, 'none'),
     );
     const names = made.requests.map(({ index }) => made.plan.probes[index].point.name);
     expect(names).to.include.members([
@@ -400,7 +402,7 @@ describe("plan of the shipped catalogue with this machine's BTF", function () {
   });
 
   it('asks the kernel side for nothing but what it has programs for, whatever this kernel lacks', () => {
-    const functions = functionsOfHost(catalogue, 'none');
+    const functions = functionsOfHost(catalogue.points, 'none');
     for (const lack of [
       {},
       { fentry: false },
@@ -419,7 +421,7 @@ describe("plan of the shipped catalogue with this machine's BTF", function () {
       { set: 'full' },
       EVERYTHING,
       KernelBtf.load(),
-      functionsOfHost(catalogue, 'none'),
+      functionsOfHost(catalogue.points, 'none'),
     );
     expect(made.requests.length).to.be.above(150);
     for (const probe of made.plan.probes) if (!probe.backend) expect(probe.reasons, probe.point.name).not.to.be.empty;
