@@ -1,4 +1,5 @@
 import type { CaptureLoss } from '../capture/types.js';
+import type { LeftOut } from '../paths/summary.js';
 import type { LatencyStats, PairStats, PathView, SchedStats } from '../paths/types.js';
 import type { FindingGroup } from '../rules/types.js';
 
@@ -25,6 +26,8 @@ export interface Analysis {
   devices: { netns: number; ifindex: number; name: string }[];
   /** Losses that decoding noticed (truncated or unknown records, paths beyond the limit). */
   loss: Partial<CaptureLoss>;
+  /** What was seen and is not in here for want of room; absent: nothing. */
+  leftOut?: LeftOut;
   /** Wait of every qdisc seen, by device: enqueue → dequeue or queue → transmit. */
   qdiscWait: { device: string; netns: number; latency: LatencyStats }[];
 }

@@ -87,6 +87,8 @@ export interface RunMeta {
   plan: ProbePlan;
   /** Drop reason numbers of this kernel. */
   dropReasons: Record<string, string>;
+  /** Which of the two compiled objects was loaded; absent in recordings of older versions: `modern`. */
+  flavour?: 'modern' | 'legacy';
   /** Layout the records were written with: `struct.member` → [offset, size], bytes. */
   wire: { version: number; layout: Record<string, [number, number]> };
   /** Inode number of the network namespace that vdiag itself ran in. */

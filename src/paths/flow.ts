@@ -84,6 +84,8 @@ export interface FlowEntry {
  */
 export class FlowTable {
   private readonly entries = new Map<number, FlowEntry>();
+  /** Tuples that made room for others: what comes of these conversations later counts as new ones. */
+  forgotten = 0;
 
   constructor(private readonly limit: number) {}
 
@@ -101,6 +103,7 @@ export class FlowTable {
     if (this.entries.size >= this.limit && !this.entries.has(key)) {
       for (const oldest of this.entries.keys()) {
         this.entries.delete(oldest);
+        this.forgotten++;
         break;
       }
     }

@@ -20,7 +20,21 @@ export interface PathAnalysis {
   sched: SchedStats[];
   devices: { netns: number; ifindex: number; name: string }[];
   loss: { pathsForgotten: number; recordsUnreadable: number };
+  leftOut: LeftOut;
   qdiscWait: { device: string; netns: number; latency: LatencyStats }[];
+}
+
+/** What was seen and is not in the analysis, because memory is bounded. All zero on all but absurd runs. */
+export interface LeftOut {
+  /** Pairs that were only counted. */
+  pairs: number;
+  /** Events of packets that had too many of them. */
+  pathEvents: number;
+  /** Conversations whose addresses were forgotten, each way counted: later packets count as new ones. */
+  flows: number;
+  /** Waits in queues of devices, and for a CPU of threads, beyond those that are measured. */
+  queueWaits: number;
+  cpuWaits: number;
 }
 
 export interface SummaryInput {
@@ -35,7 +49,15 @@ export interface SummaryInput {
   /** The peer's turnaround, when the scenario names it. */
   peer?: SegmentSpec;
   sampledPairs: number;
-  counts: { packets: number; roundTrips: number; firstTs: number; lastTs: number; forgotten: number };
+  counts: {
+    packets: number;
+    roundTrips: number;
+    firstTs: number;
+    lastTs: number;
+    forgotten: number;
+    hopsLeftOut: number;
+    flowsForgotten: number;
+  };
 }
 
 /** Makes plain data of what was counted and measured; busiest pairs first. */
@@ -56,6 +78,13 @@ export function summarise(input: SummaryInput): PathAnalysis {
     sched: input.sched.stats(),
     devices: cursor.devices.all.slice(1).map(({ netns, ifindex, name }) => ({ netns, ifindex, name })),
     loss: { pathsForgotten: counts.forgotten, recordsUnreadable: truncated + unknownKind + unknownProbe },
+    leftOut: {
+      pairs: input.pairs.notShown,
+      pathEvents: counts.hopsLeftOut,
+      flows: counts.flowsForgotten,
+      queueWaits: input.qdiscs.leftOut,
+      cpuWaits: input.sched.leftOut,
+    },
     qdiscWait: input.qdiscs.stats(),
   };
 }

@@ -98,6 +98,8 @@ export class PathTracker {
   private serials = 0;
   private packets = 0;
   private forgotten = 0;
+  /** Events of packets that are followed, beyond what is kept of one packet. */
+  private hopsLeftOut = 0;
   private firstTs = 0;
   private lastTs = 0;
   private now = 0;
@@ -196,6 +198,8 @@ export class PathTracker {
         firstTs: this.firstTs,
         lastTs: this.lastTs,
         forgotten: this.forgotten,
+        hopsLeftOut: this.hopsLeftOut,
+        flowsForgotten: this.flows.forgotten,
       },
     });
   }
@@ -292,8 +296,8 @@ export class PathTracker {
           if (later) this.meter.event(path, hop, cursor.pid, cursor.tid);
         }
         this.qdiscs.event(hop);
-      }
-    }
+      } else this.hopsLeftOut++;
+    } else this.hopsLeftOut++;
     if (!hasHeaders && path.headers >= 0) {
       cursor.packet.point(this.pool.u8, this.pool.u32, this.pool.recordAt(path.headers));
     }

@@ -17,6 +17,8 @@ const MAX_THREADS = 256;
  */
 export class QdiscWaits {
   private readonly byDevice = new Map<number, Latency>();
+  /** Waits that were not measured: of devices beyond the limit. */
+  leftOut = 0;
   private readonly ends: Uint8Array;
   private readonly starts: Uint8Array;
 
@@ -42,7 +44,10 @@ export class QdiscWaits {
       if (this.starts[pool.probe[start]] === 0) continue;
       let latency = this.byDevice.get(device);
       if (!latency) {
-        if (this.byDevice.size >= MAX_DEVICES) return;
+        if (this.byDevice.size >= MAX_DEVICES) {
+          this.leftOut++;
+          return;
+        }
         this.byDevice.set(device, (latency = new Latency()));
       }
       latency.record(pool.ts[hop] - pool.ts[start]);
@@ -64,13 +69,18 @@ export class QdiscWaits {
 /** How long each watched thread waited for a CPU. */
 export class SchedWaits {
   private readonly byThread = new Map<number, { pid: number; comm: string; wait: Latency }>();
+  /** Waits that were not measured: of threads beyond the limit. */
+  leftOut = 0;
 
   /** Takes in a record of kind sched. */
   event(cursor: EventCursor): void {
     const { tid } = cursor;
     let thread = this.byThread.get(tid);
     if (!thread) {
-      if (this.byThread.size >= MAX_THREADS) return;
+      if (this.byThread.size >= MAX_THREADS) {
+        this.leftOut++;
+        return;
+      }
       this.byThread.set(tid, (thread = { pid: cursor.pid, comm: cursor.comm, wait: new Latency() }));
     }
     thread.wait.record(cursor.wait);

@@ -38,6 +38,8 @@ export interface LiveRequest {
   durationSeconds?: number;
   /** Types of a kernel without BTF: a file, or the name of a shipped table. */
   btf?: string;
+  /** Which compiled object traces; absent: what the kernel runs best. */
+  flavour?: 'modern' | 'legacy';
   probes: { set?: ProbeSet; groups?: ProbeGroup[]; require?: string[] };
   ringBytes: number;
   record?: { file: string; force: boolean };
@@ -74,7 +76,7 @@ export async function answerLive(request: LiveRequest): Promise<Report> {
   const { library, onProgress = () => undefined } = request;
   const scenario = loadScenario(request.scenario);
   // First: who may not trace need not name the ends of a run.
-  const kernel = requireTracing(request.btf);
+  const kernel = requireTracing(request.btf, request.flavour);
   const own = ownNetns();
   const log = new EvidenceLog();
   const source = createRecordingSource(createLiveSource(), { ownNetns: own, onEntry: (entry) => log.add(entry) });
@@ -114,6 +116,7 @@ export async function answerLive(request: LiveRequest): Promise<Report> {
       parameters: parametersOf(request, seconds),
       filter,
       plan,
+      flavour: session.flavour,
       dropReasons: new HostKernelNames(kernel.types).dropReasons(),
       wire: WIRE,
       ownNetns: own,
@@ -222,11 +225,11 @@ function instead(release: string): Pick<ProbeSelection, 'also'> & { wantReturn: 
 
 /** The command line's choices that change the report, as it tells them. */
 function parametersOf(
-  { ends, filter, devices, netns, probes, btf }: LiveRequest,
+  { ends, filter, devices, netns, probes, btf, flavour }: LiveRequest,
   seconds: number,
 ): { [key: string]: Json } {
   return withoutGaps({
-    ...{ src: ends.src, dst: ends.dst, ...filter, netns, btf, set: probes.set, groups: probes.groups, seconds },
+    ...{ src: ends.src, dst: ends.dst, ...filter, netns, btf, flavour, set: probes.set, groups: probes.groups, seconds },
     ...(devices.length > 0 && { devices }),
   }) as { [key: string]: Json };
 }
