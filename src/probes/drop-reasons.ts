@@ -1,6 +1,9 @@
 import type { KernelTypes } from './kernel-types.js';
 
-/** Enums of the subsystems that have drop reasons of their own (include/net/dropreason.h, 6.4+). */
+/**
+ * Enums of the subsystems that have drop reasons of their own (include/net/dropreason.h, 6.4+): in the BTF of their
+ * modules, net/openvswitch/drop.h and net/mac80211/drop.h.
+ */
 const SUBSYSTEM_ENUMS = ['ovs_drop_reason', 'mac80211_drop_reason', '___mac80211_drop_reason'] as const;
 
 /** Values of the core enum that are no reasons. */
@@ -25,7 +28,10 @@ export function dropReasonsOf(types: KernelTypes | undefined): DropReasons {
   for (const [value, name] of core) if (!NOT_REASONS.has(name)) names.set(value >>> 0, strip(name));
   for (const enumName of SUBSYSTEM_ENUMS) {
     for (const [value, name] of types.enumValues(enumName)) {
-      if (value >>> 16 !== 0 && !/_MAX$|^__/.test(name)) names.set(value >>> 0, name);
+      // The first of each is a mark and no reason; mac80211 has each twice, once with underscores before it.
+      const plain = name.replace(/^_+/, '');
+      if (value >>> 16 === 0 || (value & 0xffff) === 0 || /_MAX$/.test(plain)) continue;
+      if (!names.has(value >>> 0)) names.set(value >>> 0, plain);
     }
   }
   return { names };

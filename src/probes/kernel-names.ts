@@ -51,9 +51,14 @@ export class HostKernelNames {
     return subsystem && `${subsystem}_${reason & 0xffff}`;
   }
 
-  /** All drop reasons of this kernel, as the head of a recording keeps them. */
+  /**
+   * All drop reasons of this kernel, as the head of a recording keeps them; under `subsystem << 16` the subsystem itself,
+   * for those of its reasons that have no name here (its module was loaded later, or has no BTF).
+   */
   dropReasons(): Record<string, string> {
-    return Object.fromEntries([...this.#reasons].map(([value, name]) => [String(value), name]));
+    const subsystems = [...this.#subsystems].map(([number, name]): [number, string] => [(number << 16) >>> 0, name]);
+    const all = [...subsystems.filter(([value]) => value !== 0), ...this.#reasons];
+    return Object.fromEntries(all.map(([value, name]) => [String(value), name]));
   }
 
   /** Why addresses have no symbols, if so. */

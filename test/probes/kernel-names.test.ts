@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { KernelBtf } from '../../src/bpf/btf.js';
+import { namesOf } from '../../src/analysis/recorded-names.js';
 import { HostKernelNames } from '../../src/probes/kernel-names.js';
 import type { KernelTypes } from '../../src/probes/kernel-types.js';
 
@@ -56,8 +57,29 @@ describe('names of drop reasons', () => {
   it('are all there for the head of a recording', () => {
     expect(new HostKernelNames(typesWith(ENUMS)).dropReasons()).to.deep.equal({
       ...{ 0: 'NOT_DROPPED_YET', 2: 'NOT_SPECIFIED', 3: 'NO_SOCKET' },
+      ...{ [0x10000]: 'MAC80211_UNUSABLE', [0x30000]: 'OPENVSWITCH' },
       [0x30001]: 'OVS_DROP_LAST_ACTION',
     });
+  });
+
+  it('of subsystems are the same for the analysis, which has them from the head of the recording', () => {
+    const names = namesOf(() => undefined, new HostKernelNames(typesWith(ENUMS)).dropReasons());
+    expect([0x30001, 0x30002, 0x10007, 0x90001, 3].map((reason) => names.dropReason(reason))).to.deep.equal([
+      ...['OVS_DROP_LAST_ACTION', 'OPENVSWITCH_2', 'MAC80211_UNUSABLE_7', undefined, 'NO_SOCKET'],
+    ]);
+  });
+
+  it('of mac80211 lose its underscores, and its marks are no reasons', () => {
+    const mac80211: [number, string][] = [
+      [1, '___RX_CONTINUE'],
+      [0x10000, '___RX_DROP_UNUSABLE_START'],
+      [0x10001, '___RX_DROP_U_MIC_FAIL'],
+      [0x10002, '___RX_DROP_MAX'],
+    ];
+    const names = new HostKernelNames(typesWith({ ...ENUMS, ___mac80211_drop_reason: mac80211 }));
+    expect(names.dropReason(0x10001)).to.equal('RX_DROP_U_MIC_FAIL');
+    expect(names.dropReason(0x10002)).to.equal('MAC80211_UNUSABLE_2');
+    expect(names.dropReason(1)).to.equal(undefined);
   });
 
   it('say why there are none', () => {
