@@ -84,7 +84,7 @@ function ringBuffer(): Ability {
   if (answer) return { ok: true };
   const may = rawTracepoint();
   if (!may.ok) return may;
-  return { ok: false, why: 'this kernel has no BPF ring buffer', cure: 'boot a kernel of 5.8 or later' };
+  return { ok: false, why: 'this kernel has no BPF ring buffer, which came with 5.8' };
 }
 
 function tracefs(): Ability {

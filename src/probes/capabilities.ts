@@ -7,10 +7,10 @@ type AbilityName = Exclude<keyof KernelSupport, 'release' | 'arch'>;
 /** In the order that `doctor` shows them: what hides most first. */
 const HIDES: readonly (readonly [AbilityName, string])[] = [
   ['btf', 'everything, unless a BTF file for this kernel is given with --btf: no program can be fitted to it'],
-  ['ringBuffer', 'everything: this kernel cannot hand events over'],
   ['rawTracepoint', 'devices, queues, drops, socket states: all that is seen through tracepoints'],
   ['kprobe', 'the inside of the kernel between its tracepoints: IP, bridges, firewalls, the protocols'],
   ['kretprobe', 'what functions return: which firewall table or chain decided, unless fexit can be used'],
+  ['ringBuffer', 'nothing; events come through a buffer for each CPU, which costs a little more'],
   ['kprobeMulti', 'nothing; attaching many probes takes longer (some 20 ms each)'],
   ['fentry', 'nothing where kretprobes can be used: return values then cost a little more'],
   ['tracepoint', 'nothing; which functions may be traced is found out only by trying'],

@@ -47,10 +47,10 @@ export interface DoctorFiles {
 const HOST: DoctorFiles = { status: '/proc/self/status', kallsyms: '/proc/kallsyms', tracefs: TRACEFS_PLACES };
 
 /** Without these nothing can be traced. */
-const ESSENTIAL = new Set(['btf', 'ringBuffer', 'rawTracepoint']);
+const ESSENTIAL = new Set(['btf', 'rawTracepoint']);
 
 /** Lacks that cost nothing that a report shows. */
-const CONVENIENCE = new Set(['kprobeMulti', 'fentry', 'tracepoint']);
+const CONVENIENCE = new Set(['ringBuffer', 'kprobeMulti', 'fentry', 'tracepoint']);
 
 const CAPABILITY_WORDS: readonly (readonly [keyof KernelCapabilities, string])[] = [
   ['btf', 'types of this kernel are known (BTF)'],

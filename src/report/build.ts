@@ -29,7 +29,13 @@ export function buildReport({ meta, end, scenario, analysis, outcome, baseline }
     kind: 'Report',
     vdiag: meta.vdiag,
     scenario,
-    host: { name: meta.host, kernel: meta.kernel.release, arch: meta.kernel.arch, tracing: tracing(meta) },
+    host: {
+      name: meta.host,
+      kernel: meta.kernel.release,
+      arch: meta.kernel.arch,
+      tracing: tracing(meta),
+      ...(meta.flavour && { flavour: meta.flavour }),
+    },
     startedAt: localIso(meta.startedAt, meta.utcOffset),
     endedAt: localIso(end.endedAt, meta.utcOffset),
     seconds,
@@ -116,13 +122,14 @@ function verdict(analysis: Analysis, outcome: DiagnosisOutcome, loss: Report['co
   };
 }
 
-function tracing({ plan, kernel }: RunMeta): string {
+function tracing({ plan, kernel, flavour }: RunMeta): string {
   const backends = new Set(plan.probes.map((probe) => probe.backend).filter(Boolean));
   const functions = [...backends].filter((backend) => backend !== 'raw-tracepoint' && backend !== 'tracepoint');
   if (backends.size === 0) return 'nothing attached';
+  const legacy = flavour === 'legacy' ? ', legacy flavour' : '';
   return functions.length === 0
-    ? 'tracepoints only'
-    : `tracepoints, ${functions.join(', ')}${kernel.btf ? '' : ', no BTF'}`;
+    ? `tracepoints only${legacy}`
+    : `tracepoints, ${functions.join(', ')}${kernel.btf ? '' : ', no BTF'}${legacy}`;
 }
 
 function compare(analysis: Analysis, { file, report }: { file: string; report: Report }): Report['baseline'] {

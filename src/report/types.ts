@@ -15,6 +15,7 @@ export interface Report {
     kernel: string;
     arch: string;
     /** How it can be traced, e.g. `tracepoints only`. */ tracing: string;
+    /** Which compiled object traced; absent in reports of old recordings. */ flavour?: 'modern' | 'legacy';
   };
   /** ISO 8601 with offset, and s. */
   startedAt: string;

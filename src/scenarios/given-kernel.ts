@@ -1,10 +1,11 @@
 import { release } from 'node:os';
 import { VdiagError } from '../base/errors.js';
 import { KernelBtf } from '../bpf/btf.js';
-import { OBJECT_FILE } from '../bpf/object.js';
+import { flavourOfKernel, objectFile } from '../bpf/flavour.js';
 import { allMembers, coreAccesses } from '../bpf/synthesis/core-accesses.js';
 import { type GivenTypes, openGivenTypes } from '../bpf/synthesis/given-types.js';
 import { type Difference, differencesOf, findStruct, lackingPrograms } from '../bpf/synthesis/layout.js';
+import type { Flavour } from '../bpf/types.js';
 import { readOffsetsTable, shippedTable, shippedTables } from '../bpf/synthesis/offsets-table.js';
 import { checkLive, type LiveFact } from './types-check.js';
 
@@ -36,7 +37,7 @@ export interface TypesReport {
 export function checkTypes(given: GivenTypes | undefined, hasOwn: boolean): TypesReport {
   const own = hasOwn ? KernelBtf.load().kernel : undefined;
   const types = given?.types.kernel ?? KernelBtf.load().kernel;
-  const accesses = coreAccesses(OBJECT_FILE);
+  const accesses = coreAccesses(objectFile(flavourOfKernel()));
   const members = allMembers(accesses);
   // Structures of modules are not in the kernel's BTF proper.
   const comparable = own && members.filter(({ struct }) => findStruct(own, struct) !== undefined);
@@ -62,9 +63,9 @@ const MAX_TOLD = 6;
  * Opens what `--btf` names and makes sure that it fits the running kernel.
  * @throws VdiagError (status 2) for a file that is none; (status 3) when it does not fit
  */
-export function fittingTypes(name: string, running: string): GivenTypes {
+export function fittingTypes(name: string, running: string, flavour?: Flavour): GivenTypes {
   const types = openGivenTypes(name);
-  const wrong = checkLive(types.file).filter(({ ok }) => !ok);
+  const wrong = checkLive(types.file, flavour).filter(({ ok }) => !ok);
   if (wrong.length === 0) return types;
   types.close();
   const told = wrong.slice(0, MAX_TOLD).map(({ what, members, expected, seen }) => {

@@ -3,7 +3,7 @@ import { KernelBtf } from '../bpf/btf.js';
 import { Libbpf } from '../bpf/libbpf.js';
 import { dropReasonsBy, kernelSupport } from '../bpf/support.js';
 import { openTrace } from '../bpf/trace-session.js';
-import type { KernelSupport, TraceOptions, TraceSession } from '../bpf/types.js';
+import type { Flavour, KernelSupport, TraceOptions, TraceSession } from '../bpf/types.js';
 import { VdiagError } from '../base/errors.js';
 import type { DoctorInput } from '../probes/doctor.js';
 import { capabilitiesOf } from '../probes/capabilities.js';
@@ -16,6 +16,8 @@ import { fittingTypes, tableFor } from './given-kernel.js';
 
 /** What this kernel allows, and its types. */
 export interface HostKernel {
+  /** Which compiled object runs here. */
+  flavour: Flavour;
   capabilities: KernelCapabilities;
   types: KernelTypes | undefined;
   /** Where programs get the kernel's types, when not from the kernel itself. */
@@ -25,29 +27,51 @@ export interface HostKernel {
 /**
  * Asks the kernel what it allows.
  * @param btf types for a kernel without BTF, as `--btf` names them; they are checked on packets of vdiag's own
- * @throws VdiagError (3) without libbpf, or for types that are not this kernel's; (2) for a file that has none
+ * @param wanted the object to run; absent: the modern one where the kernel can make a ring buffer, else the legacy one
+ * @throws VdiagError (3) without libbpf, for types that are not this kernel's, or when the kernel cannot run what is
+ *   wanted; (2) for a file that has no types
  */
-export function examineKernel(btf?: string): HostKernel {
+export function examineKernel(btf?: string, wanted?: Flavour): HostKernel {
   const support = kernelSupport();
-  const given = btf === undefined ? shippedTypes(support) : fittingTypes(btf, support.release);
+  const flavour = chooseFlavour(support, wanted);
+  const given = btf === undefined ? shippedTypes(support, flavour) : fittingTypes(btf, support.release, flavour);
   if (given) {
     const dropReasons = dropReasonsBy(given.types);
     return {
+      flavour,
       capabilities: capabilitiesOf({ ...support, btf: { ok: true }, ...(!support.btf.ok && { dropReasons }) }),
       types: given.types,
       btfFile: given.file,
     };
   }
   const capabilities = capabilitiesOf(support);
-  return { capabilities, types: capabilities.btf ? KernelBtf.load() : undefined };
+  return { flavour, capabilities, types: capabilities.btf ? KernelBtf.load() : undefined };
+}
+
+/** Which object runs; what the legacy one cannot do is then a lack. */
+function chooseFlavour(support: KernelSupport, wanted?: Flavour): Flavour {
+  const flavour = wanted ?? (support.ringBuffer.ok ? 'modern' : 'legacy');
+  if (flavour === 'modern' && wanted && !support.ringBuffer.ok) {
+    throw new VdiagError(
+      {
+        message: `the modern flavour does not run here: ${support.ringBuffer.why ?? 'no ring buffer'}`,
+        hint: 'leave --flavour out, or force --flavour legacy',
+      },
+      3,
+    );
+  }
+  if (flavour === 'legacy' && support.kprobeMulti.ok) {
+    support.kprobeMulti = { ok: false, why: 'the legacy flavour has no programs for kprobe-multi' };
+  }
+  return flavour;
 }
 
 /** For a kernel without BTF, the table that ships for its release; if it does not fit after all, that is why there is none. */
-function shippedTypes(support: KernelSupport): GivenTypes | undefined {
+function shippedTypes(support: KernelSupport, flavour: Flavour): GivenTypes | undefined {
   const name = support.btf.ok ? undefined : tableFor(support.release);
   if (name === undefined) return undefined;
   try {
-    return fittingTypes(name, support.release);
+    return fittingTypes(name, support.release, flavour);
   } catch (error) {
     if (!(error instanceof VdiagError)) throw error;
     support.btf.why = `${support.btf.why ?? 'no BTF'}; ${error.problems[0]!.message}`;
@@ -56,8 +80,8 @@ function shippedTypes(support: KernelSupport): GivenTypes | undefined {
 }
 
 /** Examines the kernel. @throws VdiagError (3) without libbpf, or when this process can trace nothing here */
-export function requireTracing(btf?: string): HostKernel {
-  const kernel = examineKernel(btf);
+export function requireTracing(btf?: string, flavour?: Flavour): HostKernel {
+  const kernel = examineKernel(btf, flavour);
   if (!kernel.capabilities.rawTracepoint && !kernel.capabilities.kprobe) throw cannotTrace(kernel.capabilities);
   return kernel;
 }
@@ -78,7 +102,12 @@ export function attachProbes(
   let current: AttachPlan = planProbes(catalogue, selection, kernel.capabilities, kernel.types);
   for (let round = 1; ; round++) {
     requireAttached(current.plan, selection.require ?? []);
-    const session = openTrace({ ...options, requests: current.requests, btfFile: kernel.btfFile });
+    const session = openTrace({
+      ...options,
+      requests: current.requests,
+      btfFile: kernel.btfFile,
+      flavour: kernel.flavour,
+    });
     const next = afterAttach(current, session);
     if (next.retry.length === 0 || round === MAX_ROUNDS) {
       if (session.attached.length === 0) {

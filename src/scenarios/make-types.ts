@@ -1,8 +1,8 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { VdiagError } from '../base/errors.js';
 import { BtfData } from '../bpf/btf-data.js';
-import { OBJECT_FILE } from '../bpf/object.js';
-import { allMembers, coreAccesses } from '../bpf/synthesis/core-accesses.js';
+import { objectFile } from '../bpf/flavour.js';
+import { allMembers, type CoreMember, coreAccesses } from '../bpf/synthesis/core-accesses.js';
 import { declarationsOf, offsetsOf } from '../bpf/synthesis/from-btf.js';
 import { offsetsFromHeaders } from '../bpf/synthesis/from-headers.js';
 import { btfOfVmlinux } from '../bpf/synthesis/from-vmlinux.js';
@@ -46,7 +46,7 @@ export async function makeTypes(request: MakeTypes): Promise<MadeTypes> {
     const btf = await btfOfVmlinux(request.vmlinux);
     return { ...write(out, btf), missing: [] };
   }
-  const wanted = allMembers(coreAccesses(OBJECT_FILE));
+  const wanted = membersRead();
   const table = await tableOf(request);
   const missing = wanted
     .filter(({ struct, member, guard }) => !guard && !table.structs[struct]?.members[member])
@@ -57,7 +57,7 @@ export async function makeTypes(request: MakeTypes): Promise<MadeTypes> {
 
 async function tableOf({ vmlinux, headers, offsets, kernel }: MakeTypes): Promise<OffsetsTable> {
   if (offsets !== undefined) return readOffsetsTable(offsets);
-  const members = allMembers(coreAccesses(OBJECT_FILE));
+  const members = membersRead();
   if (headers !== undefined) return offsetsFromHeaders(headers, members);
   if (vmlinux === undefined) throw new VdiagError({ message: 'nothing to make types of' }, 2);
   const data = new BtfData(await btfOfVmlinux(vmlinux));
@@ -68,6 +68,14 @@ async function tableOf({ vmlinux, headers, offsets, kernel }: MakeTypes): Promis
     ...offsetsOf(data, members, { kernel, arch, source: 'BTF of its vmlinux' }),
     ...declarationsOf(data, functionNames(points), tracepoints),
   };
+}
+
+/** What either object reads: a table made here may be used where the other one runs. */
+function membersRead(): CoreMember[] {
+  const both = (['modern', 'legacy'] as const).map((flavour) => coreAccesses(objectFile(flavour)));
+  return allMembers(
+    new Map(both.flatMap((accesses, index) => [...accesses].map(([name, own]) => [`${index}.${name}`, own]))),
+  );
 }
 
 function write(file: string, content: string | Buffer): { file: string; bytes: number } {

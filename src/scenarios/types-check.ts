@@ -4,7 +4,7 @@ import { printable } from '../base/sanitize.js';
 import { openReader } from '../bpf/reader.js';
 import { OWN_TRAFFIC, type OwnTraffic, sendOwnTraffic } from '../bpf/self-test/own-traffic.js';
 import { openTrace } from '../bpf/trace-session.js';
-import type { AttachRequest, TraceSession } from '../bpf/types.js';
+import type { AttachRequest, Flavour, TraceSession } from '../bpf/types.js';
 import { VD_KIND, WIRE_LAYOUT } from '../events/wire.gen.js';
 
 /** One thing that was read in the kernel and is known otherwise. */
@@ -41,12 +41,14 @@ const NAPS = 5;
  * Traces packets that vdiag sends to itself, in a namespace of its own, and compares what is read in the kernel with what
  * was sent. Takes some tens of ms; other traffic is not recorded (the filter goes by this process, not by what is read).
  * @param btfFile the types in question; the kernel's own when absent
+ * @param flavour the object whose programs read them; absent: what this kernel runs
  * @throws VdiagError (status 3) when the kernel refuses the programs, or this process may not make a namespace
  */
-export function checkLive(btfFile?: string): LiveFact[] {
-  const all = traceOwn(PROBES.keys(), btfFile, NAPS);
+export function checkLive(btfFile?: string, flavour?: Flavour): LiveFact[] {
+  const types = { ...(btfFile !== undefined && { btfFile }), ...(flavour && { flavour }) };
+  const all = traceOwn(PROBES.keys(), types, NAPS);
   // By itself: a received packet has no socket yet, and no earlier probe that knew its namespace.
-  const alone = traceOwn([RECEIVE], btfFile, 0);
+  const alone = traceOwn([RECEIVE], types, 0);
   return [...receivedFacts(alone), ...compare(all)];
 }
 
@@ -57,7 +59,7 @@ interface OwnTrace {
   attached: ReadonlySet<number>;
 }
 
-function traceOwn(probes: Iterable<number>, btfFile: string | undefined, naps: number): OwnTrace {
+function traceOwn(probes: Iterable<number>, types: { btfFile?: string; flavour?: Flavour }, naps: number): OwnTrace {
   const session = openTrace({
     requests: [...probes].map((index) => ({
       ...PROBES[index]!,
@@ -68,7 +70,7 @@ function traceOwn(probes: Iterable<number>, btfFile: string | undefined, naps: n
     filter: { pid: process.pid },
     ringBytes: 1 << 20,
     watchTids: [process.pid],
-    ...(btfFile !== undefined && { btfFile }),
+    ...types,
   });
   try {
     const traffic = send();

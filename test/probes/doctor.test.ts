@@ -23,12 +23,12 @@ describe('capabilities of the kernel', () => {
     const capabilities = capabilitiesOf({
       ...SUPPORT,
       kprobe: { ok: false, why: 'CONFIG_KPROBES is off' },
-      ringBuffer: { ok: false, why: 'not permitted', cure: 'run vdiag with sudo' },
+      rawTracepoint: { ok: false, why: 'not permitted', cure: 'run vdiag with sudo' },
     });
     expect(capabilities.kprobe).to.equal(false);
     expect(capabilities.lacks).to.have.length(2);
     expect(capabilities.lacks[0]).to.deep.include({
-      capability: 'ringBuffer',
+      capability: 'rawTracepoint',
       why: 'not permitted',
       cure: 'run vdiag with sudo',
     });
@@ -103,9 +103,12 @@ describe('doctor', () => {
     });
   });
 
-  it('fails a kernel that cannot hand events over', () => {
-    const capabilities = capabilitiesOf({ ...SUPPORT, ringBuffer: { ok: false, why: 'kernel before 5.8' } });
-    expect(check('ringBuffer', { capabilities })).to.include({ state: 'fail' });
+  it('fails a kernel without raw tracepoints, but not one without a ring buffer: the legacy flavour needs none', () => {
+    const lacking = (lack: 'rawTracepoint' | 'ringBuffer') =>
+      check(lack, { capabilities: capabilitiesOf({ ...SUPPORT, [lack]: { ok: false, why: 'kernel too old' } }) });
+    expect(lacking('rawTracepoint')).to.include({ state: 'fail' });
+    expect(lacking('ringBuffer')).to.deep.include({ state: 'ok', found: 'no ring buffer: kernel too old' });
+    expect(lacking('ringBuffer').hides).to.match(/^nothing; /);
   });
 
   it('notices hidden kernel addresses and gives the command that shows them', () => {

@@ -39,6 +39,7 @@ export interface RunFlags {
   group?: ProbeGroup[];
   require?: string[];
   btf?: string;
+  flavour: 'auto' | 'modern' | 'legacy';
   ringSize: number;
   record?: string;
   force: boolean;
@@ -78,14 +79,42 @@ export function runCommand(version: string): Command {
     .addOption(new Option('--group <groups...>', 'only these probe groups').choices([...PROBE_GROUPS]))
     .option('--require <point...>', 'end with status 3 if this probe point cannot be attached')
     .option('--btf <file>', 'types of a kernel without BTF: BTF, vmlinux, offsets table or the name of a shipped one')
-    .option('--ring-size <size>', 'size of the ring buffer: 256K to 1G', parseRingSize, 64 << 20)
+    .addOption(
+      new Option(
+        '--flavour <flavour>',
+        'kernel side: modern (5.8 and later), legacy (4.19 and later), or auto: ask the kernel',
+      )
+        .choices(['auto', 'modern', 'legacy'])
+        .default('auto'),
+    )
+    .option(
+      '--ring-size <size>',
+      'size of the ring buffer (legacy: of all CPUs together): 256K to 1G',
+      parseRingSize,
+      64 << 20,
+    )
     .option('--rules <dir>', 'a folder (or file) of your own rules (repeatable)', collect, [])
     .optionsGroup('Recording:')
     .option('--record <file>', 'record events and evidence, to be replayed anywhere')
     .option('--force', 'replace the recording if it exists', false)
     .addOption(
       new Option('--replay <file>', 'diagnose a recording instead of this host').conflicts([
-        ...['src', 'dst', 'port', 'proto', 'netns', 'mark', 'pid', 'duration', 'set', 'group', 'btf', 'record', 'lab'],
+        ...[
+          'src',
+          'dst',
+          'port',
+          'proto',
+          'netns',
+          'mark',
+          'pid',
+          'duration',
+          'set',
+          'group',
+          'btf',
+          'flavour',
+          'record',
+          'lab',
+        ],
       ]),
     )
     .addOption(
@@ -177,6 +206,7 @@ function liveRequest(flags: RunFlags) {
     devices: dev ?? [],
     netns,
     btf: flags.btf,
+    ...(flags.flavour !== 'auto' && { flavour: flags.flavour }),
     durationSeconds: duration,
     probes: { set, groups: group, require: required },
     ringBytes: ringSize,
