@@ -1,11 +1,15 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { closeSync, existsSync, openSync, readFileSync, readSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { execa } from 'execa';
 import { packagePath } from '../../src/base/package-root.js';
 
 /** The kernels that the harness can boot: Debian's, by the version that a reader knows. */
 export const KERNELS = ['5.10', '6.1', '6.12', 'newest'] as const;
 export type KernelName = (typeof KERNELS)[number];
+
+export function isKernelName(name: string): name is KernelName {
+  return (KERNELS as readonly string[]).includes(name);
+}
 
 /** A kernel laid out by `scripts/fetch-kernel`, or one given by path. */
 export interface Kernel {
@@ -31,6 +35,37 @@ export async function fetchKernel(name: KernelName): Promise<Kernel> {
     image: join(folder, 'vmlinuz'),
     modules: join(folder, 'modules'),
   };
+}
+
+/** Bytes of a bzImage that hold its boot header and the text of its version (Documentation/arch/x86/boot.rst). */
+const HEADER_BYTES = 0x10000;
+const MAGIC_AT = 0x202;
+const VERSION_AT = 0x20e;
+const SETUP_START = 0x200;
+
+/**
+ * A kernel by the path of its image. It must have virtio-pci, virtio-blk, ext4 and tmpfs, built in or as modules.
+ * @param modules folder with its modules: `/lib/modules`, or the release's own folder in it
+ * @throws Error when the file is no x86 kernel image or the folder does not have its modules.
+ */
+export function givenKernel(image: string, modules?: string): Kernel {
+  const header = Buffer.alloc(HEADER_BYTES);
+  const file = openSync(image, 'r');
+  try {
+    readSync(file, header, 0, HEADER_BYTES, 0);
+  } finally {
+    closeSync(file);
+  }
+  if (header.toString('latin1', MAGIC_AT, MAGIC_AT + 4) !== 'HdrS')
+    throw new Error(`${image} is not a bzImage (the form that a boot loader takes, arch/x86/boot/bzImage)`);
+  const at = header.readUInt16LE(VERSION_AT) + SETUP_START;
+  const release = header.toString('latin1', at, header.indexOf(0, at)).split(' ')[0]!;
+  const kernel = { release, image: resolve(image) };
+  if (modules === undefined) return kernel;
+  const folders = [join(modules, 'lib/modules'), modules, dirname(resolve(modules))];
+  const folder = folders.find((each) => existsSync(join(each, release, 'modules.dep')));
+  if (!folder) throw new Error(`${modules} has no modules of kernel ${release} (no ${release}/modules.dep)`);
+  return { ...kernel, modules: resolve(folder) };
 }
 
 let qemu: Promise<string> | undefined;

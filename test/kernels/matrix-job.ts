@@ -1,0 +1,90 @@
+import type { Backend, CauseCode, ProbeGroup } from '../../src/probes/types.js';
+
+/** How one point came out of attaching a whole set. */
+export interface MatrixPoint {
+  name: string;
+  group: ProbeGroup;
+  /** What kind of place it is: what every packet passes, errors, or shortcuts. */
+  tier?: string;
+  backend?: Backend;
+  target?: string;
+  reasons: string[];
+  causes: CauseCode[];
+}
+
+/** One set of probes, attached and detached. */
+export interface SetRun {
+  planned: number;
+  attached: number;
+  /** Asking the kernel for its functions and types, and planning, ms. */
+  planMs: number;
+  /** Loading into the kernel (the verifier) and attaching, as the session accounts them, ms; and the whole of it by the clock. */
+  loadMs: number;
+  attachMs: number;
+  openMs: number;
+  detachMs: number;
+  /** Of the programs as loaded, the largest. */
+  instructions: number;
+  /** What the verifier looked at: of the worst program, and of all together; absent where the kernel does not tell (5.16+). */
+  verifiedMost?: number;
+  verifiedAll?: number;
+  programs: number;
+}
+
+/** What the job prints. */
+export interface MatrixOutcome {
+  release: string;
+  /** Modules that points name and that this kernel could not load. */
+  lackedModules: string[];
+  lacks: { capability: string; why: string }[];
+  sets: Record<'standard' | 'full', SetRun>;
+  /** Every function that takes a packet, found by its type, attached at once. */
+  discovery?: Pick<SetRun, 'planned' | 'attached' | 'openMs' | 'detachMs'>;
+  points: MatrixPoint[];
+}
+
+/** Runs in the VM, on the built project: loads the modules that points live in, attaches the standard and the full set. */
+export const MATRIX_JOB = `
+import { existsSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { release } from 'node:os';
+import { loadCatalogue } from '/vdiag/dist/probes/catalogue.js';
+import { attachProbes, examineKernel } from '/vdiag/dist/scenarios/kernel.js';
+
+const catalogue = loadCatalogue();
+const modules = [...new Set(catalogue.points.flatMap(({ module }) => module ?? []))];
+const lackedModules = modules.filter((name) => spawnSync('modprobe', [name], { stdio: 'ignore' }).status !== 0);
+const kernel = examineKernel(existsSync('given.btf') ? 'given.btf' : undefined);
+
+function run(set) {
+  const started = performance.now();
+  let attaching;
+  const { session, plan } = attachProbes(kernel, catalogue, { set }, {
+    filter: {}, ringBytes: 1 << 20, paused: true,
+    onProgress: () => (attaching ??= performance.now()),
+  });
+  const opened = performance.now();
+  const costs = session.costs();
+  session.detach();
+  const detached = performance.now();
+  session.close();
+  const sum = (of) => costs.reduce((all, cost) => all + of(cost), 0);
+  const verified = costs.flatMap(({ verifiedInstructions }) => verifiedInstructions || []);
+  return { plan, outcome: {
+    planned: plan.probes.length, attached: session.attached.length, planMs: attaching - started,
+    loadMs: sum(({ loadMs }) => loadMs), attachMs: sum(({ attachMs }) => attachMs), openMs: opened - started, detachMs: detached - opened,
+    instructions: Math.max(0, ...costs.map(({ instructions }) => instructions)),
+    programs: costs.filter(({ instructions }) => instructions > 0).length,
+    ...(verified.length > 0 && { verifiedMost: Math.max(...verified), verifiedAll: verified.reduce((a, b) => a + b) }),
+  } };
+}
+const standard = run('standard');
+const full = run('full');
+console.log(JSON.stringify({
+  release: release(), lackedModules, lacks: kernel.capabilities.lacks.map(({ capability, why }) => ({ capability, why })),
+  sets: { standard: standard.outcome, full: full.outcome },
+  points: full.plan.probes.map(({ point, backend, target, reasons, causes }) => ({
+    name: point.name, group: point.group, tier: point.tier, backend, target, reasons, causes: (causes ?? []).map(({ code }) => code),
+  })),
+}));
+`;

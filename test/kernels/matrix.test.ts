@@ -1,0 +1,70 @@
+import { rmSync } from 'node:fs';
+import { expect } from 'chai';
+import {
+  countsOf,
+  documentedCounts,
+  documentedKernels,
+  isDegraded,
+  keepOutcome,
+  tierCounts,
+} from '../support/kernel-table.js';
+import { forKernels, runInVm } from './harness.js';
+import { MATRIX_JOB, type MatrixOutcome } from './matrix-job.js';
+
+/** What part of each kind of points must attach, with the modules loaded that this kernel has. */
+const THRESHOLDS = { core: 1, error: 0.8, optimisation: 0.5 };
+
+forKernels(({ name, kernel, btf }) => {
+  describe(`every probe point on kernel ${name}`, function () {
+    this.timeout(720_000);
+    let outcome: MatrixOutcome;
+
+    before('one boot: the standard and the full set attached', async () => {
+      const result = await runInVm({
+        kernel,
+        timeoutSeconds: 600,
+        files: { 'matrix.mjs': MATRIX_JOB, ...(btf && { 'given.btf': btf }) },
+        job: 'node matrix.mjs && bpftool prog list >/out/artefacts/programs',
+      });
+      expect(result.status, result.stderr).to.equal(0);
+      outcome = JSON.parse(result.stdout) as MatrixOutcome;
+      keepOutcome({ kernel: name, ...outcome });
+      rmSync(result.artefacts, { recursive: true });
+    });
+
+    it('is attached, or says why not', () => {
+      expect(outcome.points.length).to.be.at.least(200);
+      for (const point of outcome.points) {
+        if (!point.backend || isDegraded(point)) expect(point.reasons, point.name).to.not.deep.equal([]);
+      }
+    });
+
+    it('the standard set is attached whole', () => {
+      const { attached, planned } = outcome.sets.standard;
+      const standing = `${attached} of ${planned}`;
+      expect(planned, standing).to.be.at.least(20);
+      expect(attached / planned, standing).to.be.at.least(0.9);
+    });
+
+    for (const [tier, least] of Object.entries(THRESHOLDS)) {
+      it(`of ${tier} points at least ${least * 100} %`, () => {
+        const { attached, of } = tierCounts(outcome, tier);
+        const lacking = outcome.points
+          .filter((point) => point.tier === tier && !point.backend)
+          .map(({ name: point, reasons }) => `${point}: ${reasons.join('; ')}`);
+        expect(of).to.be.above(0);
+        expect(attached / of, lacking.join('\n')).to.be.at.least(least);
+      });
+    }
+
+    if (name === 'given') return;
+    it('docs/kernels.md says the same', () => {
+      expect(documentedKernels()).to.include(name);
+      const documented = documentedCounts(outcome.release);
+      const remedy = 'write it anew: npm run test:kernels -- --write-table';
+      // A newer release of the same kernel may differ; what is documented must be true of the release it names.
+      if (documented && process.env.VDIAG_WRITE_TABLE === undefined)
+        expect(countsOf(outcome), remedy).to.deep.equal(documented);
+    });
+  });
+});
