@@ -5,6 +5,7 @@ import type { EvidenceCollector, EvidenceSource } from '../evidence/types.js';
 import type { Article, Language, Remedy } from '../knowledge/types.js';
 import { evaluateCondition } from '../rules/engine.js';
 import type { FindingGroup, Level } from '../rules/types.js';
+import { atWorst, doubtLine, subjectAtWorst } from './doubt.js';
 import { DiagnosisFacts } from './facts.js';
 import { explainShare, notCauses, observedLines } from './observed.js';
 import { subjectsOf, type Subject } from './subjects.js';
@@ -25,6 +26,8 @@ export interface DiagnosisInput {
   run: Record<string, Json>;
   /** Prefix that runs a command in a network namespace (`ip netns exec x `), empty for vdiag's own. */
   netnsPrefix(netns: number): Promise<string>;
+  /** Lost events that may make something seem so that is not: forgeable() of src/capture/loss.ts. Absent: none. */
+  lost?: number;
 }
 
 export interface DiagnosisOutcome {
@@ -94,6 +97,8 @@ async function examine(
     if (proof.outcome === 'false') return undefined;
     if (proof.outcome === 'unknown') confidence = 'likely';
   }
+  const doubted = await suspicionRestsOnAbsence(rule, subject, input, resolve);
+  if (doubted) confidence = 'likely';
   const data: Record<string, unknown> = { subject: subject.data, evidence: facts.evidence, run: input.run };
   const why = (rule.why ?? []).map((line): EvidenceLine => ({
     text: fillTemplate(line.text, data),
@@ -108,6 +113,7 @@ async function examine(
       why.push({ text: `not known: ${fact.why}`, textZh: `未知：${fact.why}`, source: fact.source, says: 'unknown' });
     }
   }
+  if (doubted) why.push(doubtLine(input.lost!));
   const names: Record<string, string | number> = {};
   for (const [key, template] of Object.entries(rule.names ?? {})) {
     const value = fillTemplate(template, data);
@@ -115,6 +121,24 @@ async function examine(
   }
   const findings = input.analysis.findings.filter((group) => explainsFinding({ rule, subject }, group));
   return { rule, subject, confidence, why: [...observedLines(subject), ...why], data, names, findings };
+}
+
+/** Whether the suspicion would not stand had the lost events spoken against it (doubt.ts). */
+async function suspicionRestsOnAbsence(
+  rule: DiagnosisRule,
+  subject: Subject,
+  input: DiagnosisInput,
+  evidence: DiagnosisFacts['resolve'],
+): Promise<boolean> {
+  const { analysis, source, collectors, run, lost = 0 } = input;
+  if (lost === 0) return false;
+  const worst = subjectAtWorst(subject, lost);
+  if (!worst) return true;
+  const facts = new DiagnosisFacts(worst, atWorst(analysis, lost), source, collectors, run, lost);
+  const { outcome } = await evaluateCondition(rule.when, (name, params) =>
+    name.startsWith('evidence.') ? evidence(name, params) : facts.resolve(name, params),
+  );
+  return outcome !== 'true';
 }
 
 /** Places that can be compared are the same place; what has no place (a retransmission, a slow pair) can be anywhere. */

@@ -21,19 +21,22 @@ export class DiagnosisFacts {
   readonly read: ReadEvidence[] = [];
   /** Values by collector, for templates: `{{evidence.qdisc.rate}}`. */
   readonly evidence: Record<string, Record<string, Json>> = {};
+  private readonly collected = new Map<string, Promise<FactValue>>();
 
+  /** @param unseen what findings of rules that found nothing may really count, at worst (doubt.ts) */
   constructor(
     private readonly subject: Subject,
     private readonly analysis: Analysis,
     private readonly source: EvidenceSource,
     private readonly collectors: ReadonlyMap<string, EvidenceCollector>,
     private readonly run: Record<string, Json>,
+    private readonly unseen = 0,
   ) {}
 
   /** Resolves a fact by name; never throws. `params` may hold templates over `subject`. */
   async resolve(name: string, params: Record<string, unknown> = {}): Promise<FactValue> {
     const filled = this.fill(params);
-    if (name.startsWith('evidence.')) return this.collect(name.slice('evidence.'.length), filled);
+    if (name.startsWith('evidence.')) return this.once(name.slice('evidence.'.length), filled);
     const value = this.observed(name, filled);
     return value === undefined ? { known: false, why: `nothing observed about ${name}` } : { known: true, value };
   }
@@ -56,7 +59,7 @@ export class DiagnosisFacts {
             (params.same !== true ||
               (group.subject.device === subject.data.device && group.subject.netns === subject.data.netns)),
         );
-        return { count: groups.reduce((sum, group) => sum + group.count, 0), groups: groups.length };
+        return { count: groups.reduce((sum, group) => sum + group.count, 0) || this.unseen, groups: groups.length };
       }
       case 'segment': {
         // The slowest segment of that kind (and device), of the subject's pair if it has one.
@@ -95,6 +98,14 @@ export class DiagnosisFacts {
       default:
         return undefined;
     }
+  }
+
+  /** Each piece of evidence is read once, however often it is asked for. */
+  private once(name: string, params: Record<string, unknown>): Promise<FactValue> {
+    const key = `${name} ${JSON.stringify(params)}`;
+    let fact = this.collected.get(key);
+    if (!fact) this.collected.set(key, (fact = this.collect(name, params)));
+    return fact;
   }
 
   private async collect(name: string, params: Record<string, unknown>): Promise<FactValue> {

@@ -58,10 +58,15 @@ function findingSubject(group: FindingGroup): Subject {
 /** A pair is taken for unanswered from so many packets on: a single one may be answered after the run. */
 const UNANSWERED_PACKETS = 3;
 
+/** Whether so many packets without an answer are worth a suspicion. */
+export function isUnanswered(packets: number): boolean {
+  return packets >= UNANSWERED_PACKETS;
+}
+
 /** Pairs of which one end alone was heard, each at the device that took in its packets farthest on their way. */
 function unansweredSubjects({ pairs, paths }: Analysis): Subject[] {
   return pairs.flatMap((pair): Subject[] => {
-    if (pair.packets.forward < UNANSWERED_PACKETS || pair.packets.reverse > 0 || isGroup(pair.b)) return [];
+    if (!isUnanswered(pair.packets.forward) || pair.packets.reverse > 0 || isGroup(pair.b)) return [];
     const ways = paths
       .filter((path) => path.pair === pair.id)
       .map(({ events }) => events.filter(({ role, device }) => role === 'receive' && device !== ''));

@@ -3,6 +3,7 @@ import type { PairStats, SegmentStats } from '../paths/types.js';
 import type { FindingGroup } from '../rules/types.js';
 import type { Candidate, DiagnosisInput } from './diagnose.js';
 import { judgedLatency, judgedQuantile, overBudget } from './budget.js';
+import { doubtLine, withoutLongest } from './doubt.js';
 import { notCauses, observedLines } from './observed.js';
 import type { Diagnosis } from './types.js';
 
@@ -64,12 +65,14 @@ async function unexplainedSegment(input: DiagnosisInput, pair: PairStats, segmen
   const fine = notCauses({ subject }, input.analysis);
   const [took, budget] = [ms(judgedLatency(segment)), ms(segment.spec.budgetMs ?? 0)];
   const quantile = judgedQuantile(segment);
+  const latency = withoutLongest(segment.latency, input.lost ?? 0);
+  const doubted = !overBudget({ ...segment, latency });
   return {
     ...(await blank(input, 'latency-not-established', 'general/latency-not-established', data)),
     severity: 'warn',
     summary: `${segment.label} takes ${took} (${quantile}, budget ${budget}); why is not established`,
     summaryZh: `${segment.labelZh} 耗时 ${took}（${quantile}，预算 ${budget}），原因未能确定`,
-    why: observedLines(subject),
+    why: [...observedLines(subject), ...(doubted ? [doubtLine(input.lost!)] : [])],
     notCauses: fine.en,
     notCausesZh: fine.zh,
     names: data,

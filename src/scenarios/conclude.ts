@@ -1,5 +1,6 @@
 import type { Analysis } from '../analysis/types.js';
 import type { Json } from '../base/json.js';
+import { forgeable, lossOf } from '../capture/loss.js';
 import type { RunEnd, RunMeta } from '../capture/types.js';
 import { diagnose } from '../diagnosis/diagnose.js';
 import { commandPrefix } from '../evidence/facts.js';
@@ -34,6 +35,7 @@ export async function conclude(conclusion: Conclusion): Promise<Report> {
     article: (id, language) => library.knowledge.article(id, language),
     remedies: (article, data) => remediesFor(article, data),
     run: runFacts(meta, end),
+    lost: forgeable(lossOf(end.loss, analysis.loss)),
     netnsPrefix: (netns) => commandPrefix(source, netns || undefined),
   });
   const { id, title, titleZh } = scenario;
