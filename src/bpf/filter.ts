@@ -20,6 +20,7 @@ export function encodeConfig(filter: KernelFilter, options: { autoWatch?: boolea
   let want = 0;
   if (options.autoWatch) want |= VD_WANT.AUTO_WATCH;
   if (options.stop) want |= VD_WANT.STOP;
+  if (filter.inner) want |= VD_WANT.INNER;
   if (filter.src !== undefined) {
     want |= VD_WANT.SRC;
     encodePrefix(config, MAP_LAYOUT['vd_config.src'][0], filter.src);

@@ -91,6 +91,8 @@ export interface KernelFilter {
   ifindex?: number[];
   mark?: { value: number; mask: number };
   pid?: number;
+  /** Addresses, port and protocol are those inside a tunnel; alone: every packet in a tunnel. */
+  inner?: boolean;
 }
 
 /** A stretch of the ring, in whole frames; structurally the Batch of src/capture/types.ts. Valid only during the call that hands it over. */
@@ -148,6 +150,12 @@ export interface FailedProbe {
  * it runs on later ones, too.
  */
 export type Flavour = 'modern' | 'legacy';
+
+/** What came of attaching. */
+export interface AttachResults {
+  attached: AttachedProbe[];
+  failed: FailedProbe[];
+}
 
 /** Where the ring is, so that a Worker of this process can map it. */
 export interface RingSource {
@@ -230,6 +238,8 @@ export interface TraceSession {
   hits(): Map<number, number>;
   /** What each attached probe cost; also after `close`. */
   costs(): ProbeCost[];
+  /** Attaches further probes, such as other ways for those that failed: `attached` and `failed` change accordingly. */
+  attachMore(requests: readonly AttachRequest[]): AttachResults;
   /** Lets events through, if it was opened `paused`. */
   start(): void;
   /** Watch more threads. */

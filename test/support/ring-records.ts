@@ -57,6 +57,11 @@ export interface RingHeaders {
   proto: number;
   version: number;
   ethertype: number;
+  /** IPv4 without DF; IPv6 without the reserved bits. */
+  frag: number;
+  ipId: number;
+  seq: number;
+  ack: number;
   ttl: number;
   payload: number;
   tcpFlags: number;
@@ -166,6 +171,10 @@ function headers(bytes: Buffer, base: number): RingHeaders {
     proto: bytes[at('vd_headers.proto')],
     version,
     ethertype: bytes.readUInt16BE(at('vd_headers.ethertype')),
+    frag: bytes.readUInt16BE(at('vd_headers.frag')) & (version === 6 ? 0xfff9 : 0x3fff),
+    ipId: bytes.readUInt16BE(at('vd_headers.ip_id')),
+    seq: bytes.readUInt32BE(at('vd_headers.seq')),
+    ack: bytes.readUInt32BE(at('vd_headers.ack')),
     ttl: bytes[at('vd_headers.ttl')],
     payload: bytes.readUInt16LE(at('vd_headers.payload')),
     tcpFlags: bytes[at('vd_headers.tcp_flags')],
