@@ -67,6 +67,8 @@ export interface TraceFilter {
   ifindex?: number[];
   mark?: { value: number; mask: number };
   pid?: number;
+  /** `src`, `dst`, `port` and `proto` are those inside a tunnel; without them: every packet in a tunnel. */
+  inner?: boolean;
 }
 
 /** Everything about a run that its report needs and that is not an event: the recording's head. */

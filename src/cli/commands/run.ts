@@ -34,6 +34,7 @@ export interface RunFlags {
   netns?: string;
   mark?: { value: number; mask: number };
   pid?: number;
+  inner?: boolean;
   duration?: number;
   set?: ProbeSet;
   group?: ProbeGroup[];
@@ -72,6 +73,10 @@ export function runCommand(version: string): Command {
     .option('--dev <device>', 'only packets on this device (repeatable)', collect, [])
     .option('--netns <name>', 'only this network namespace: a name (ip netns), a path or a pid')
     .option('--mark <value[/mask]>', 'only packets with this mark', parseMark)
+    .option(
+      '--inner',
+      'the ends, port and protocol are those inside a tunnel (VXLAN, Geneve, GRE, IPIP); without it, either header may match',
+    )
     .option('--pid <pid>', 'only packets sent by this process', parseInteger(1, 4194304))
     .option('--duration <time>', 'how long (30s, 2m)', parseDuration)
     .optionsGroup('How to trace:')
@@ -106,6 +111,7 @@ export function runCommand(version: string): Command {
           'proto',
           'netns',
           'mark',
+          'inner',
           'pid',
           'duration',
           'set',
@@ -196,13 +202,13 @@ async function run(flags: RunFlags, version: string): Promise<number> {
 }
 
 function liveRequest(flags: RunFlags) {
-  const { src, dst, port, proto, dev, netns, mark, pid, duration, set, group, require: required, ringSize } = flags;
+  const { src, dst, port, proto, inner, dev, netns, mark, pid, duration, set, group, require: required, ringSize } = flags;
   if (src !== undefined && src === dst) {
     throw new VdiagError({ message: `--src and --dst are both ${src}`, expected: 'two different ends' }, 2);
   }
   return {
     ends: { src, dst },
-    filter: { port, proto, mark, pid },
+    filter: { port, proto, mark, pid, inner },
     devices: dev ?? [],
     netns,
     btf: flags.btf,
