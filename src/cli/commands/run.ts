@@ -202,7 +202,22 @@ async function run(flags: RunFlags, version: string): Promise<number> {
 }
 
 function liveRequest(flags: RunFlags) {
-  const { src, dst, port, proto, inner, dev, netns, mark, pid, duration, set, group, require: required, ringSize } = flags;
+  const {
+    src,
+    dst,
+    port,
+    proto,
+    inner,
+    dev,
+    netns,
+    mark,
+    pid,
+    duration,
+    set,
+    group,
+    require: required,
+    ringSize,
+  } = flags;
   if (src !== undefined && src === dst) {
     throw new VdiagError({ message: `--src and --dst are both ${src}`, expected: 'two different ends' }, 2);
   }
