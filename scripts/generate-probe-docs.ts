@@ -32,13 +32,17 @@ seen for want of it.
 - **where**: the tracepoint, else the function, with other names that it has on other kernels; in brackets the module, where
   it is not always built in.
 - **returns**: what its return value or result means; with \`*\` it is always asked for.
-- **kernels**: on which it was seen, of 4.19, 6.1, 6.12 and 6.18; empty: on none of these under this name, because compilers
-  inline it.
+- **kernels**: on which it was seen, of 4.19.90, 5.10, 6.1, 6.12 and the newest (7.2); a test compares this with their types
+  and symbols. Empty: on none of these under this name, mostly because compilers inline it.
 
-Points that have neither a packet nor a socket among their arguments are not here (\`tun_get_user\`, vhost's
-\`handle_tx\` and \`handle_rx\`, KVM's, NAPI's and the softirqs' tracepoints, \`fib_table_lookup\`, \`qdisc_reset\`, system
-calls): there is no telling which packet they are about. Neither are receive handlers that take the packet by
-reference (\`macvlan_handle_frame\`, \`bond_handle_frame\`, \`netdev_frame_hook\` and the like).
+Points that have no packet among their arguments (a tap's reader, vhost's workers, KVM's exits, interrupts, system
+calls) are of the programs \`count\`, \`point\` and \`failure\`. Hot ones are only counted: the number of hits of each
+stands in the report's coverage (\`--format json\`, \`hits\`), and nothing is sent. \`point\` records each hit, \`failure\`
+those that return an error. Of the run's filter they heed namespace, device and process, as far as these are known there.
+
+- **tier**: \`core\` points are there on every kernel that vdiag is tested on; \`error\` where something goes wrong;
+  \`optimisation\` short cuts, which compilers often inline; \`detail\` the steps in between, and devices that not every
+  host has.
 `;
 
 /** The reference as Markdown. */
@@ -60,14 +64,16 @@ function section(group: ProbeGroup, points: ProbePoint[]): string {
       `\`${point.name}\``,
       point.set,
       point.role,
+      point.tier ?? '',
       where(point),
+      point.program,
       returns,
       capital(point.hides),
       point.kernels ?? '',
     ];
     return `| ${cells.join(' | ')} |\n`;
   });
-  return `\n## ${group}: ${GROUPS[group]}\n\n| probe | set | role | where | returns | shows | kernels |\n| --- | --- | --- | --- | --- | --- | --- |\n${rows.join('')}`;
+  return `\n## ${group}: ${GROUPS[group]}\n\n| probe | set | role | tier | where | program | returns | shows | kernels |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n${rows.join('')}`;
 }
 
 function where(point: ProbePoint): string {

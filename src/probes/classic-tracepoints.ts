@@ -14,7 +14,7 @@ const PROGRAMS: ReadonlySet<string> = new Set<ProgramName>([
 ]);
 
 /** That it was passed is all that these need. */
-const NEEDS_NOTHING: ReadonlySet<string> = new Set<ProgramName>(['point', 'count']);
+export const NEEDS_NOTHING: ReadonlySet<string> = new Set<ProgramName>(['point', 'count']);
 
 /** Of a device that sent a packet, its record has the name and the packet's length. */
 const XMIT_FIELDS = ['dev', 'len'];

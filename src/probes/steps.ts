@@ -2,7 +2,7 @@ import { type AttachBackend, type AttachRequest, PROGRAM_ARGS, type ProgramName 
 import { type ArgumentPositions, findArguments } from './arguments.js';
 import { isAskedFor, onlyBackends, type Step } from './backends.js';
 import { needsReturn } from './catalogue.js';
-import { classicTracepoint, type TracepointRecords } from './classic-tracepoints.js';
+import { NEEDS_NOTHING, classicTracepoint, type TracepointRecords } from './classic-tracepoints.js';
 import type { KernelFunctions } from './kernel-functions.js';
 import type { KernelTypes } from './kernel-types.js';
 import { positionsOf } from './positions.js';
@@ -40,8 +40,10 @@ function tracepointSteps(point: ProbePoint, index: number, context: StepContext)
   const name = point.tracepoint.slice(point.tracepoint.indexOf(':') + 1);
   const expected = point.args?.tracepoint;
   const prototype = context.types?.tracepointArgs(name);
-  if (context.types && !context.types.partial && !prototype) {
-    return [{ cause: absentModule(point, context) ?? { code: 'no-tracepoint', detail: point.tracepoint } }];
+  const absent = prototype ? undefined : absentModule(point, context);
+  if (absent) return [{ cause: absent }];
+  if (!prototype && isKnown(point, context.types)) {
+    return [{ cause: { code: 'no-tracepoint', detail: point.tracepoint } }];
   }
   const found = prototype ? findArguments(program(point), prototype, expected) : withoutBtf(point, expected);
   if ('cause' in found) return [found];
@@ -55,7 +57,7 @@ function tracepointSteps(point: ProbePoint, index: number, context: StepContext)
 function classicSteps({ tracepoint, ...rest }: ProbePoint, index: number, context: StepContext): Step[] {
   if (!tracepoint || !isAskedFor('tracepoint', context.backends)) return [];
   const known = context.types?.tracepointArgs(tracepoint.slice(tracepoint.indexOf(':') + 1));
-  if (context.types && !context.types.partial && !known) return [];
+  if (!known && (isKnown(rest, context.types) || absentModule(rest, context))) return [];
   return [classicTracepoint({ ...rest, tracepoint }, index, context.capabilities, context.records)];
 }
 
@@ -147,7 +149,10 @@ function program(point: ProbePoint): ProgramName {
 }
 
 /** A module that is not there explains the absence of its tracepoints and functions. */
-function absentModule(point: ProbePoint, context: StepContext): ProbeCause | undefined {
+function absentModule(
+  point: Pick<ProbePoint, 'module' | 'function' | 'aliases'>,
+  context: StepContext,
+): ProbeCause | undefined {
   if (!point.module) return undefined;
   const names = point.function ? [point.function, ...(point.aliases ?? [])] : [];
   if (names.some((name) => context.functions.status(name, false) !== 'absent')) return undefined;
@@ -162,7 +167,7 @@ function absentModule(point: ProbePoint, context: StepContext): ProbeCause | und
 }
 
 /** Whether BTF would tell a function of the point if it were as its source says: then the catalogue may not guess. */
-function isKnown({ module }: ProbePoint, types: KernelTypes | undefined): boolean {
+function isKnown({ module }: Pick<ProbePoint, 'module'>, types: KernelTypes | undefined): boolean {
   if (!types || types.partial) return false;
   return module === undefined || (types.hasModule?.(module) ?? true);
 }
@@ -172,6 +177,8 @@ function withoutBtf(
   point: ProbePoint,
   expected: Readonly<Record<string, number>> | undefined,
 ): ArgumentPositions | { cause: ProbeCause } {
+  // That it was passed is all that a point without a packet must tell.
+  if (!expected && NEEDS_NOTHING.has(point.program)) return { args: {}, nargs: 0, notes: [] };
   if (!expected) return { cause: { code: 'no-btf' } };
   if (Object.keys(expected).length === 0) {
     return { cause: { code: 'prototype-changed', detail: "this kernel's are not those that are known" } };
