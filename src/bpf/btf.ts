@@ -149,6 +149,12 @@ export class KernelBtf {
     return false;
   }
 
+  /** Loaded modules that have types. */
+  modules(): string[] {
+    if (this.moduleFolder === undefined) return [];
+    return readdirSync(this.moduleFolder).filter((name) => name !== 'vmlinux');
+  }
+
   /** Every function (kernel and loaded modules) with an argument that is a pointer to that structure. */
   *functionsTaking(struct: string): Generator<{ name: string; position: number; nargs: number; module?: string }> {
     for (const { data, module } of this.#blobs()) {

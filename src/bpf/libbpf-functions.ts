@@ -132,6 +132,11 @@ export function bindFunctions() {
       library,
       'void *bpf_object__find_map_by_name(void *object, const char *name)',
     ),
+    nextMap: bind<(object: Pointer, previous: Pointer | null) => Pointer | null>(
+      library,
+      'void *bpf_object__next_map(void *object, void *previous)',
+    ),
+    mapName: bind<(map: Pointer) => string>(library, 'const char *bpf_map__name(void *map)'),
     findMapFd: bind<(object: Pointer, name: string) => number>(
       library,
       'int bpf_object__find_map_fd_by_name(void *object, const char *name)',

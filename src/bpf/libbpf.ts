@@ -134,6 +134,15 @@ export class Libbpf {
     return this.#check(this.#functions.findMapFd(object, map), `find the map ${map}`);
   }
 
+  /** Names of the object's maps. */
+  maps(object: Pointer): string[] {
+    const names: string[] = [];
+    for (let at = this.#functions.nextMap(object, null); at; at = this.#functions.nextMap(object, at)) {
+      names.push(this.#functions.mapName(at));
+    }
+    return names;
+  }
+
   /** Makes an object use a map that is there already, before it is loaded. */
   reuseMap(object: Pointer, map: string, fd: number): void {
     const pointer = this.#pointer(this.#functions.findMap(object, map), `find the map ${map}`);

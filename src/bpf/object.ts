@@ -32,8 +32,13 @@ export interface LoadedObject {
   /** Records that a perf buffer had no room for, as far as a reader has come upon it. */
   perfLost(): number;
   mapFd(map: keyof typeof MAPS): number;
-  /** Relocated instructions of a template. */
+  /** Relocated instructions of a template that is loaded. */
   template(name: string): Uint8Array;
+  /**
+   * Loads more templates, with the same maps, all together or else each by itself.
+   * @returns those that the kernel refuses, with its reason in one line
+   */
+  more(templates: readonly string[]): Map<string, string>;
   close(): void;
 }
 
@@ -64,6 +69,25 @@ export function loadObject(options: ObjectOptions): LoadedObject {
       3,
     );
   }
+  const first = openWith(file, templates, btfFile, (object) => {
+    if (flavour === 'modern') libbpf.setMapSize(object, MAPS.events, ringSize(ringBytes));
+  });
+  return openedObject(libbpf, first, { ...options, file });
+}
+
+/** An object in the kernel, and those of its programs that were wanted. */
+interface Loaded {
+  object: Pointer;
+  programs: ReadonlyMap<string, Pointer>;
+}
+
+function openWith(
+  file: string,
+  templates: ReadonlySet<string>,
+  btfFile: string | undefined,
+  prepare: (object: Pointer) => void,
+): Loaded {
+  const libbpf = Libbpf.get();
   libbpf.takeMessages();
   let object: Pointer;
   try {
@@ -82,9 +106,9 @@ export function loadObject(options: ObjectOptions): LoadedObject {
       const message = `${file} has no program ${missing.join(', ')}: it was built from other sources than this vdiag`;
       throw new VdiagError({ message, hint: 'build it again: npm run build:bpf' }, 3);
     }
-    if (flavour === 'modern') libbpf.setMapSize(object, MAPS.events, ringSize(ringBytes));
+    prepare(object);
     libbpf.loadObject(object);
-    return openedObject(libbpf, object, programs, options);
+    return { object, programs };
   } catch (error) {
     libbpf.closeObject(object);
     throw error instanceof BpfCallError ? loadError(error, file, libbpf.takeMessages()) : error;
@@ -93,25 +117,59 @@ export function loadObject(options: ObjectOptions): LoadedObject {
 
 function openedObject(
   libbpf: Libbpf,
-  object: Pointer,
-  programs: ReadonlyMap<string, Pointer>,
-  { flavour, ringBytes }: ObjectOptions,
+  { object, programs }: Loaded,
+  { flavour, ringBytes, file = objectFile(flavour), btfFile }: ObjectOptions,
 ): LoadedObject {
   const events = libbpf.mapFd(object, MAPS.events);
   const perf = flavour === 'legacy' ? new PerfEvents(events, ringBytes) : undefined;
+  const known = new Map(programs);
+  const objects = [object];
   let open = true;
+  const add = (templates: readonly string[]): void => {
+    const added = openWith(file, new Set(templates), btfFile, (other) => {
+      for (const map of libbpf.maps(other)) libbpf.reuseMap(other, map, libbpf.mapFd(object, map));
+    });
+    objects.push(added.object);
+    for (const [name, program] of added.programs) known.set(name, program);
+  };
   return {
     records: perf?.source ?? { fd: events, size: libbpf.mapSize(object, MAPS.events) },
     perfLost: () => perf?.lost ?? 0,
     mapFd: (map) => libbpf.mapFd(object, MAPS[map]),
-    template: (name) => libbpf.instructions(programs.get(name)!),
+    template: (name) => libbpf.instructions(known.get(name)!),
+    more(templates) {
+      const wanted = [...new Set(templates)].filter((name) => !known.has(name));
+      return wanted.length === 0 ? new Map<string, string>() : refusedOf(wanted, add);
+    },
     close() {
       if (!open) return;
       open = false;
       perf?.close();
-      libbpf.closeObject(object);
+      for (const one of objects.splice(0)) libbpf.closeObject(one);
     },
   };
+}
+
+/** One template that the kernel refuses makes it refuse the object: then each is tried by itself. */
+function refusedOf(templates: readonly string[], add: (templates: readonly string[]) => void): Map<string, string> {
+  const refused = new Map<string, string>();
+  const attempt = (some: readonly string[], otherwise: (error: VdiagError) => void): void => {
+    try {
+      add(some);
+    } catch (error) {
+      if (!(error instanceof VdiagError)) throw error;
+      otherwise(error);
+    }
+  };
+  attempt(templates, () => {
+    for (const name of templates) {
+      attempt([name], ({ problems }) => {
+        const [first = '', ...log] = problems[0]!.message.split('\n');
+        refused.set(name, [first.replace(/^the kernel refuses \S+/, `the kernel refuses the program ${name}`), log.at(-1)].filter(Boolean).join(': '));
+      });
+    }
+  });
+  return refused;
 }
 
 /** The kernel takes powers of two, in whole pages. */

@@ -1,32 +1,28 @@
 import { closeSync } from 'node:fs';
 import { Attacher, type Planned } from './attacher.js';
-import { KernelBtf } from './btf.js';
 import { readCounters, readHits } from './counters.js';
 import { encodeConfig, encodeKeys } from './filter.js';
+import { flavourOfKernel, objectFile } from './flavour.js';
 import { MAP_SIZE } from './kernel-side.gen.js';
 import { Libbpf } from './libbpf.js';
 import { LinkKeeper } from './link-keeper.js';
-import { flavourOfKernel, objectFile } from './flavour.js';
-import { type LoadedObject, loadObject } from './object.js';
-import { planProgram } from './programs.js';
-import { coreAccesses } from './synthesis/core-accesses.js';
-import { lackingPrograms } from './synthesis/layout.js';
-import { hasAttachCookies } from './support.js';
-import {
-  type AttachRequest,
-  type AttachedProbe,
-  type FailedProbe,
-  type Flavour,
-  MAX_PROBES,
-  type MissedHits,
-  type ProbeCost,
-  type TraceCounters,
-  type TraceOptions,
-  type TraceSession,
+import type { LoadedObject } from './object.js';
+import { loadTemplates, planAll, templatesOf, withoutRefused, withTypesFor } from './planned-requests.js';
+import type {
+  AttachRequest,
+  AttachResults,
+  AttachedProbe,
+  FailedProbe,
+  Flavour,
+  MissedHits,
+  ProbeCost,
+  TraceCounters,
+  TraceOptions,
+  TraceSession,
 } from './types.js';
 
-/** Needed even when no request has a program: the object must have something to load. */
-const DEFAULT_TEMPLATE = 'packet_raw_1';
+/** Quiet: no program does anything. */
+const STOPPED = encodeConfig({}, { stop: true });
 
 /**
  * Loads the kernel side and attaches every probe that can be; what cannot be is told in `failed`. Attached programs
@@ -43,22 +39,18 @@ export function openTrace(options: TraceOptions): TraceSession {
   const flavour = options.flavour ?? flavourOfKernel();
   const file = options.objectFile ?? objectFile(flavour);
   const planned = withTypesFor(planAll(options.requests, flavour, failed), { ...options, file }, failed);
-  const templates = new Set([DEFAULT_TEMPLATE]);
-  for (const { plan } of planned) {
-    templates.add(plan.template);
-    if (plan.returnTemplate) templates.add(plan.returnTemplate);
-  }
-  const object = loadObject({ templates, flavour, ringBytes: options.ringBytes, file, btfFile: options.btfFile });
-  const session = new Session(object, options, flavour, failed);
+  const { object, refused } = loadTemplates(templatesOf(planned), {
+    ...{ flavour, ringBytes: options.ringBytes, file },
+    ...(options.btfFile !== undefined && { btfFile: options.btfFile }),
+  });
+  const session = new Session(object, { ...options, flavour, file }, config, failed);
   try {
     for (const map of ['devices', 'namespaces'] as const) {
       for (const key of wanted[map]) Libbpf.get().update(object.mapFd(map), key, Buffer.alloc(4));
     }
-    // Quiet until all is attached: a packet that only the first probes see would seem to be lost on its way.
-    session.configure(encodeConfig({}, { stop: true }));
     session.watch(options.watchTids ?? []);
-    session.attachAll(planned);
-    session.configure(options.paused ? encodeConfig({}, { stop: true }) : config);
+    session.attachQuietly(withoutRefused(planned, refused, failed), failed);
+    if (!options.paused) session.start();
     return session;
   } catch (error) {
     session.close();
@@ -66,47 +58,12 @@ export function openTrace(options: TraceOptions): TraceSession {
   }
 }
 
-function planAll(requests: readonly AttachRequest[], flavour: Flavour, failed: FailedProbe[]): Planned[] {
-  // The legacy object has none of the programs that ask for their cookie.
-  const cookies = flavour === 'modern' && hasAttachCookies();
-  return requests.flatMap((request) => {
-    const { index } = request;
-    if (!Number.isInteger(index) || index < 0 || index >= MAX_PROBES) {
-      failed.push({ index, why: `a session has at most ${MAX_PROBES} probes` });
-      return [];
-    }
-    if (flavour === 'legacy' && request.backend === 'kprobe-multi') {
-      failed.push({ index, why: 'the legacy flavour has no programs for kprobe.multi' });
-      return [];
-    }
-    const plan = planProgram(request, { cookies });
-    if (!('why' in plan)) return [{ request, plan }];
-    failed.push({ index, why: plan.why });
-    return [];
-  });
-}
-
-/** Types that do not come from the kernel may not do for every program; one too many and the whole object is refused. */
-function withTypesFor(
-  planned: Planned[],
-  { btfFile, file }: { btfFile?: string; file: string },
-  failed: FailedProbe[],
-): Planned[] {
-  if (btfFile === undefined) return planned;
-  const types = KernelBtf.load(btfFile).kernel;
-  const lacking = lackingPrograms(types, coreAccesses(file));
-  return planned.filter(({ request, plan }) => {
-    const why = lacking.get(plan.template) ?? lacking.get(plan.returnTemplate ?? '');
-    if (why) failed.push({ index: request.index, why: `the given BTF does not do for it: ${why.join(', ')}` });
-    return !why;
-  });
-}
-
 class Session implements TraceSession {
   readonly ring;
-  readonly #config: number;
+  readonly flavour: Flavour;
   readonly #attacher: Attacher;
   readonly #keeper = new LinkKeeper();
+  #started = false;
   #open = true;
   #detached = false;
   /** Misses are told by the descriptors that `detach` closes. */
@@ -115,12 +72,12 @@ class Session implements TraceSession {
 
   constructor(
     readonly object: LoadedObject,
-    readonly options: TraceOptions,
-    readonly flavour: Flavour,
+    readonly options: TraceOptions & { flavour: Flavour; file: string },
+    readonly config: Buffer,
     readonly failed: FailedProbe[],
   ) {
     this.ring = object.records;
-    this.#config = object.mapFd('config');
+    this.flavour = options.flavour;
     this.#attacher = new Attacher((name) => object.template(name));
   }
 
@@ -129,12 +86,9 @@ class Session implements TraceSession {
   }
 
   start(): void {
-    if (!this.options.paused || this.#detached) return;
-    this.configure(encodeConfig(this.options.filter, { autoWatch: this.options.autoWatch ?? false }));
-  }
-
-  configure(config: Buffer): void {
-    Libbpf.get().update(this.#config, Buffer.alloc(4), config);
+    if (this.#detached) return;
+    this.#started = true;
+    this.#configure(this.config);
   }
 
   watch(tids: readonly number[]): void {
@@ -145,17 +99,33 @@ class Session implements TraceSession {
     }
   }
 
-  attachAll(planned: readonly Planned[]): void {
+  attachMore(requests: readonly AttachRequest[]): AttachResults {
+    const failed: FailedProbe[] = [];
+    const before = this.attached.length;
+    const planned = withTypesFor(planAll(requests, this.flavour, failed), this.options, failed);
+    const refused = this.object.more(templatesOf(planned));
+    this.attachQuietly(withoutRefused(planned, refused, failed), failed);
+    if (this.#started) this.#configure(this.config);
+    const tried = new Set(requests.map(({ index }) => index));
+    const others = this.failed.filter(({ index }) => !tried.has(index));
+    this.failed.splice(0, this.failed.length, ...others, ...failed);
+    return { attached: this.attached.slice(before), failed };
+  }
+
+  /** Quiet until all is attached: a packet that only the first probes see would seem to be lost on its way. */
+  attachQuietly(planned: readonly Planned[], failed: FailedProbe[]): void {
+    this.#configure(STOPPED);
     let done = 0;
+    const before = this.#attacher.links().slow.length;
     this.#attacher.attach(planned, (count) => this.options.onProgress?.((done += count), planned.length));
-    this.failed.push(...this.#attacher.failed);
-    this.#keeper.keep(this.#attacher.links().slow);
+    failed.push(...this.#attacher.failed.splice(0));
+    this.#keeper.keep(this.#attacher.links().slow.slice(before));
   }
 
   counters(): TraceCounters {
     if (this.#last) return this.#last.counters;
     const missed = this.#missed ?? this.#attacher.missed();
-    return { ...readCounters(this.object, this.#watchesReturns()), ...(missed.length > 0 && { missed }) };
+    return { ...readCounters(this.object, this.#attacher.watchesReturns), ...(missed.length > 0 && { missed }) };
   }
 
   hits(): Map<number, number> {
@@ -173,8 +143,7 @@ class Session implements TraceSession {
   detach(): void {
     if (this.#detached) return;
     this.#detached = true;
-    // Closing can take a while for each: be quiet from now on.
-    this.configure(encodeConfig({}, { stop: true }));
+    this.#configure(STOPPED);
     this.#missed = this.#attacher.missed();
     const { quick, slow } = this.#attacher.links();
     for (const fd of [...quick, ...slow].reverse()) closeSync(fd);
@@ -190,7 +159,7 @@ class Session implements TraceSession {
     this.object.close();
   }
 
-  #watchesReturns(): boolean {
-    return this.#attacher.watchesReturns;
+  #configure(config: Buffer): void {
+    Libbpf.get().update(this.object.mapFd('config'), Buffer.alloc(4), config);
   }
 }

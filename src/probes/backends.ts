@@ -28,13 +28,11 @@ export function checkBackends(names: readonly string[]): Backend[] {
   const known: readonly string[] = BACKENDS;
   const problems = names
     .filter((name) => !known.includes(name))
-    .map(
-      (name): Problem => ({
-        message: `unknown backend "${name}"`,
-        expected: `some of ${BACKENDS.join(', ')}`,
-        hint: didYouMean(name, BACKENDS),
-      }),
-    );
+    .map((name): Problem => ({
+      message: `unknown backend "${name}"`,
+      expected: `some of ${BACKENDS.join(', ')}`,
+      hint: didYouMean(name, BACKENDS),
+    }));
   if (problems.length > 0) throw new VdiagError(problems, 2);
   return [...new Set(names)] as Backend[];
 }

@@ -55,7 +55,8 @@ const REGISTERS = 6;
  * Not for probes: the bodies of tracepoints and their iterators, stubs that BTF or BPF need, hooks that BPF programs call
  * themselves, and what the compiler left of inlined callers.
  */
-const NEVER = /^(__traceiter_|__probestub_|__bpf_trace_|__bpf_|bpf_|trace_event_raw_event_|perf_trace_|trace_raw_output_|__SCT__|__SCK__|__pfx_|__cfi_)/;
+const NEVER =
+  /^(__traceiter_|__probestub_|__bpf_trace_|__bpf_|bpf_|trace_event_raw_event_|perf_trace_|trace_raw_output_|__SCT__|__SCK__|__pfx_|__cfi_)/;
 
 /**
  * Functions that take a packet (`struct sk_buff *`, among their first six arguments) and that this kernel lets be
@@ -122,7 +123,11 @@ function matchingNames(names: readonly string[], pattern: string | undefined): s
   }
   try {
     const context = { names, expression };
-    return [...(runInNewContext('names.filter((name) => expression.test(name))', context, { timeout: PATTERN_MS }) as string[])];
+    return [
+      ...(runInNewContext('names.filter((name) => expression.test(name))', context, {
+        timeout: PATTERN_MS,
+      }) as string[]),
+    ];
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ERR_SCRIPT_EXECUTION_TIMEOUT') throw error;
     throw wrong(`it takes more than ${PATTERN_MS / 1000} s; nested repetitions, such as (a+)+, do that`);
@@ -134,7 +139,10 @@ const GROUPS: readonly (readonly [RegExp, ProbeGroup])[] = [
   [/^_*(nf|nft|nfnl|ipt|ip6t|arpt|xt|ebt|iptable|ip_vs|nfqnl|nfulnl)_/, 'netfilter'],
   [/^_*(tun|tap|vhost|virtnet|virtio|xennet|macvtap|ovs|netvsc|veth)_/, 'virt'],
   [/^_*(tcp|udp|udplite|sctp|dccp|mptcp|tcp4|tcp6|udp4|udp6|udpv6|ping)_/, 'l4'],
-  [/^_*(ip|ip4|ip6|ipv4|ipv6|icmp|icmpv6|icmp6|igmp|ndisc|arp|neigh|fib|fib6|inet|inet6|raw|rawv6|esp|ah|xfrm)[46]?_/, 'l3'],
+  [
+    /^_*(ip|ip4|ip6|ipv4|ipv6|icmp|icmpv6|icmp6|igmp|ndisc|arp|neigh|fib|fib6|inet|inet6|raw|rawv6|esp|ah|xfrm)[46]?_/,
+    'l3',
+  ],
   [/^_*(sock|sk|unix|packet|tpacket|netlink)_/, 'socket'],
   [/^_*(skb|kfree|consume|alloc|pskb|napi_consume|build)_/, 'lifecycle'],
 ];

@@ -8,11 +8,11 @@ import { VdiagError } from '../base/errors.js';
 import type { DoctorInput } from '../probes/doctor.js';
 import { capabilitiesOf } from '../probes/capabilities.js';
 import type { Catalogue, ProbeSelection } from '../probes/catalogue.js';
-import { afterAttach, type AttachPlan, planProbes, requireAttached, withoutRetries } from '../probes/plan.js';
+import { afterAttach, planProbes, requireAttached, withoutRetries } from '../probes/plan.js';
 import type { KernelTypes } from '../probes/kernel-types.js';
 import type { KernelCapabilities, ProbePlan } from '../probes/types.js';
 import type { GivenTypes } from '../bpf/synthesis/given-types.js';
-import { fittingTypes, tableFor } from './given-kernel.js';
+import { fittingTypes, tableFor, withEnumsOf } from './given-kernel.js';
 
 /** What this kernel allows, and its types. */
 export interface HostKernel {
@@ -40,7 +40,7 @@ export function examineKernel(btf?: string, wanted?: Flavour): HostKernel {
     return {
       flavour,
       capabilities: capabilitiesOf({ ...support, btf: { ok: true }, ...(!support.btf.ok && { dropReasons }) }),
-      types: given.types,
+      types: support.btf.ok ? withEnumsOf(given.types, KernelBtf.load()) : given.types,
       btfFile: given.file,
     };
   }
@@ -86,7 +86,7 @@ export function requireTracing(btf?: string, flavour?: Flavour): HostKernel {
   return kernel;
 }
 
-/** How often a refused probe may fall back to its next backend: each time everything is attached anew. */
+/** How often a refused probe may fall back to its next backend. */
 const MAX_ROUNDS = 4;
 
 /**
@@ -99,25 +99,24 @@ export function attachProbes(
   selection: ProbeSelection & { wantReturn?: readonly string[] },
   options: Omit<TraceOptions, 'requests'>,
 ): { session: TraceSession; plan: ProbePlan } {
-  let current: AttachPlan = planProbes(catalogue, selection, kernel.capabilities, kernel.types);
-  for (let round = 1; ; round++) {
-    requireAttached(current.plan, selection.require ?? []);
-    const session = openTrace({
-      ...options,
-      requests: current.requests,
-      btfFile: kernel.btfFile,
-      flavour: kernel.flavour,
-    });
-    const next = afterAttach(current, session);
-    if (next.retry.length === 0 || round === MAX_ROUNDS) {
-      if (session.attached.length === 0) {
-        session.close();
-        throw cannotTrace(kernel.capabilities);
-      }
-      return { session, plan: withoutRetries(next) };
+  const { capabilities, types, btfFile, flavour } = kernel;
+  const planned = planProbes(catalogue, selection, capabilities, types);
+  const required = selection.require ?? [];
+  requireAttached(planned.plan, required);
+  const session = openTrace({ ...options, requests: planned.requests, btfFile, flavour });
+  try {
+    let next = afterAttach(planned, session);
+    for (let round = 1; next.retry.length > 0 && round < MAX_ROUNDS; round++) {
+      session.attachMore(next.retry);
+      next = afterAttach(next, session);
     }
+    const plan = withoutRetries(next);
+    requireAttached(plan, required);
+    if (session.attached.length === 0) throw cannotTrace(capabilities);
+    return { session, plan };
+  } catch (error) {
     session.close();
-    current = next;
+    throw error;
   }
 }
 
