@@ -6,6 +6,9 @@ import type { KernelTypes } from './kernel-types.js';
  */
 const SUBSYSTEM_ENUMS = ['ovs_drop_reason', 'mac80211_drop_reason', '___mac80211_drop_reason'] as const;
 
+/** Enums that name the reasons of a kernel; those of subsystems in modules are not in the kernel's own BTF. */
+export const DROP_REASON_ENUMS: readonly string[] = ['skb_drop_reason', 'skb_drop_reason_subsys', ...SUBSYSTEM_ENUMS];
+
 /** Values of the core enum that are no reasons. */
 const NOT_REASONS = new Set(['SKB_DROP_REASON_MAX', 'SKB_DROP_REASON_SUBSYS_MASK']);
 

@@ -7,6 +7,7 @@ import { type GivenTypes, openGivenTypes } from '../bpf/synthesis/given-types.js
 import { type Difference, differencesOf, findStruct, lackingPrograms } from '../bpf/synthesis/layout.js';
 import type { Flavour } from '../bpf/types.js';
 import { readOffsetsTable, shippedTable, shippedTables } from '../bpf/synthesis/offsets-table.js';
+import type { KernelTypes } from '../probes/kernel-types.js';
 import { checkLive, type LiveFact } from './types-check.js';
 
 /** What `vdiag btf check` finds out about types that do not come from the running kernel, or about its own. */
@@ -97,4 +98,22 @@ export function tableFor(running: string): string | undefined {
 /** `4.19.90-2003.4.0.0036.oe1.x86_64` is a 4.19.90, `4.19.9` is none. */
 function isRelease(running: string, made: string): boolean {
   return running === made || (running.startsWith(made) && /^[^0-9]/.test(running.slice(made.length)));
+}
+
+/**
+ * Given types, and what the running kernel itself says of enums that they lack: a table seldom has the names of drop
+ * reasons, and their numbers differ from kernel to kernel.
+ */
+export function withEnumsOf(given: KernelTypes, own: Pick<KernelTypes, 'enumValues'>): KernelTypes {
+  return {
+    partial: given.partial,
+    tracepointArgs: (name) => given.tracepointArgs(name),
+    functionArgs: (name) => given.functionArgs(name),
+    ...(given.returnType && { returnType: (name) => given.returnType!(name) }),
+    ...(given.hasModule && { hasModule: (name) => given.hasModule!(name) }),
+    enumValues(name) {
+      const values = given.enumValues(name);
+      return values.size > 0 ? values : own.enumValues(name);
+    },
+  };
 }

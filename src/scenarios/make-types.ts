@@ -3,12 +3,13 @@ import { VdiagError } from '../base/errors.js';
 import { BtfData } from '../bpf/btf-data.js';
 import { objectFile } from '../bpf/flavour.js';
 import { allMembers, type CoreMember, coreAccesses } from '../bpf/synthesis/core-accesses.js';
-import { declarationsOf, offsetsOf } from '../bpf/synthesis/from-btf.js';
+import { declarationsOf, enumsOf, offsetsOf } from '../bpf/synthesis/from-btf.js';
 import { offsetsFromHeaders } from '../bpf/synthesis/from-headers.js';
 import { btfOfVmlinux } from '../bpf/synthesis/from-vmlinux.js';
 import { type OffsetsTable, readOffsetsTable } from '../bpf/synthesis/offsets-table.js';
 import { synthesiseBtf } from '../bpf/synthesis/synthesise.js';
 import { tableText } from '../bpf/synthesis/table-text.js';
+import { DROP_REASON_ENUMS } from '../probes/drop-reasons.js';
 import { loadCatalogue } from '../probes/catalogue.js';
 import { functionNames } from '../probes/plan.js';
 
@@ -67,6 +68,7 @@ async function tableOf({ vmlinux, headers, offsets, kernel }: MakeTypes): Promis
   return {
     ...offsetsOf(data, members, { kernel, arch, source: 'BTF of its vmlinux' }),
     ...declarationsOf(data, functionNames(points), tracepoints),
+    ...enumsOf(data, DROP_REASON_ENUMS),
   };
 }
 

@@ -39,9 +39,10 @@ export class BtfWriter {
     return this.#add(name, BTF_KIND.FWD, 0, false, 0);
   }
 
-  /** An enum of 32 bits without values: programs and plans ask for its name only. */
-  enumeration(name: string): number {
-    return this.#add(name, BTF_KIND.ENUM, 0, false, 4);
+  /** An enum of 32 bits; mostly without values, for programs and plans ask for its name only. */
+  enumeration(name: string, values: readonly [name: string, value: number][] = []): number {
+    const body = values.flatMap(([value, number]) => [this.#string(value), number]);
+    return this.#add(name, BTF_KIND.ENUM, values.length, false, 4, words(...body));
   }
 
   array(of: number, count: number, index: number): number {

@@ -80,6 +80,16 @@ export function declarationsOf(
   };
 }
 
+/** Those of some enums that BTF knows, with their values. */
+export function enumsOf(data: BtfData, names: readonly string[]): Pick<OffsetsTable, 'enums'> {
+  const enums = names.flatMap((name): [string, Record<string, number>][] => {
+    const id = data.find(name).find((one) => data.kind(one) === BTF_KIND.ENUM);
+    if (id === undefined) return [];
+    return [[name, Object.fromEntries(data.enumValues(id).map(({ name: value, value: number }) => [value, number]))]];
+  });
+  return enums.length > 0 ? { enums: Object.fromEntries(enums) } : {};
+}
+
 function parameters(data: BtfData, prototype: number, from: number): string {
   return data
     .parameters(prototype)

@@ -34,6 +34,8 @@ export interface OffsetsTable {
   functions?: string[];
   /** Tracepoints by name, with what their programs get: `kfree_skb(struct sk_buff *skb, void *location)`. */
   tracepoints?: string[];
+  /** Enums by name, their values by name: drop reasons, whose numbers differ from kernel to kernel. */
+  enums?: Record<string, Record<string, number>>;
 }
 
 const FOLDER = packagePath('bpf', 'offsets');

@@ -26,6 +26,9 @@ class Synthesis {
 
   bytes(): Buffer {
     this.#writer.struct(SYNTHESISED_MARK, 0, []);
+    for (const [name, values] of Object.entries(this.table.enums ?? {})) {
+      this.#ids.set(`enum ${name}`, this.#writer.enumeration(name, Object.entries(values)));
+    }
     for (const [name, { size, members }] of Object.entries(this.table.structs)) {
       const root = treeOf(members);
       this.#ids.set(`struct ${name}`, this.#composite(name, root, 0, size));

@@ -1,14 +1,16 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { KernelBtf } from '../../../src/bpf/btf.js';
 import { BtfData } from '../../../src/bpf/btf-data.js';
+import { enumsOf } from '../../../src/bpf/synthesis/from-btf.js';
 import { placeOf } from '../../../src/bpf/synthesis/layout.js';
 import type { OffsetsMember, OffsetsTable } from '../../../src/bpf/synthesis/offsets-table.js';
 import { synthesiseBtf } from '../../../src/bpf/synthesis/synthesise.js';
+import { HostKernelNames } from '../../../src/probes/kernel-names.js';
 
 const table = (more: Partial<OffsetsTable>): OffsetsTable => ({
   ...{ apiVersion: 'vdiag/v1', kind: 'KernelOffsets', kernel: 'test', arch: 'x86_64', structs: {} },
@@ -61,6 +63,20 @@ describe('synthesised BTF', () => {
     expect(dump).to.match(/'skc_v6_daddr' type_id=\d+ bits_offset=64/);
     expect(dump).to.match(/FUNC 'ip_rcv' type_id=\d+ linkage=global/);
     expect(dump).to.match(/TYPEDEF 'btf_trace_kfree_skb'/);
+  });
+
+  it('has the enums of a table, by which a kernel’s drop reasons are named', () => {
+    const enums = { skb_drop_reason: { SKB_DROP_REASON_NO_SOCKET: 3, SKB_DROP_REASON_SUBSYS_MASK: 0xffff0000 } };
+    const tracepoints = ['kfree_skb(struct sk_buff *skb, void *location, enum skb_drop_reason reason)'];
+    const file = written(table({ enums, tracepoints }));
+    const btf = KernelBtf.load(file);
+    expect(btf.tracepointArgs('kfree_skb')?.[2]?.type).to.equal('skb_drop_reason');
+    expect(new HostKernelNames(btf).dropReasons()).to.deep.equal({ 3: 'NO_SOCKET' });
+    expect(enumsOf(new BtfData(readFileSync(file)), ['skb_drop_reason', 'none']).enums?.skb_drop_reason).to.include({
+      SKB_DROP_REASON_NO_SOCKET: 3,
+    });
+    const dump = execFileSync('bpftool', ['btf', 'dump', 'file', file], { encoding: 'utf8' });
+    expect(dump).to.contain("'SKB_DROP_REASON_NO_SOCKET' val=3");
   });
 
   it('keeps every place of every member', () => {
