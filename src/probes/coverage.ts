@@ -1,16 +1,34 @@
 import { type Language, decisiveCause, explainCause, isHarmless, isKernelWide } from './causes.js';
-import type { Backend, PlannedProbe, ProbeCause, ProbeGroup, ProbePlan } from './types.js';
+import type { Backend, PlannedProbe, ProbeCause, ProbeGroup, ProbePlan, ProbeTier } from './types.js';
 
 /** What a plan covers, and what it does not. */
 export interface Coverage {
   planned: number;
   attached: number;
   byBackend: Partial<Record<Backend, number>>;
+  /** Attached, but without something that the point could tell. */
+  degraded: { probe: string; why: string }[];
   /** Probes that are not attached: why, and what a report cannot show for want of them. */
   missing: { probe: string; group: ProbeGroup; why: string; hides: string }[];
-  /** The same in sentences, joined by cause. */
+  /** What cannot be seen at all, by what keeps it from being seen. */
+  gaps: CoverageGap[];
+  /** The same in sentences, and what is seen without its result. */
   notSeen: string[];
   notSeenZh: string[];
+}
+
+/** Things that are not seen for one reason. */
+export interface CoverageGap {
+  /** Plain words, fit for the middle of a sentence: `this kernel has no kprobes`. */
+  reason: string;
+  reasonZh: string;
+  /** Whether it lies in the kernel as a whole rather than in these points. */
+  kernelWide: boolean;
+  /** Phrases that follow "not seen: ", what matters most first. */
+  hides: string[];
+  hidesZh: string[];
+  /** Points that are missing for this reason, also those that hide nothing that another point does not show. */
+  points: number;
 }
 
 /** What was seen and what was not, by the plan as it was attached (so a replay says the same). */
@@ -22,106 +40,131 @@ export function coverageOf(plan: ProbePlan): Coverage {
     attached++;
     byBackend[backend] = (byBackend[backend] ?? 0) + 1;
   }
+  const gaps = gapsOf(plan);
   return {
     planned: plan.probes.length,
     attached,
     byBackend,
+    degraded: plan.probes.filter(isDegraded).map(({ point, causes = [] }) => ({
+      probe: point.name,
+      why: causes
+        .filter(({ code }) => code === 'return-lost')
+        .map((cause) => explainCause(cause))
+        .join('; '),
+    })),
     missing: plan.probes
       .filter((probe) => !probe.backend)
       .map((probe) => ({
         probe: probe.point.name,
         group: probe.point.group,
-        why: why(probe),
+        why: whyMissing(probe),
         hides: probe.point.hides,
       })),
-    notSeen: sentences(plan, 'en'),
-    notSeenZh: sentences(plan, 'zh'),
+    gaps,
+    notSeen: [...gaps.map((gap) => gapSentence(gap, 'en')), ...returnSentence(plan, 'en')],
+    notSeenZh: [...gaps.map((gap) => gapSentence(gap, 'zh')), ...returnSentence(plan, 'zh')],
   };
 }
 
-function why(probe: PlannedProbe): string {
+/** Whether a probe is attached, but cannot tell all that its point could. */
+export function isDegraded({ backend, causes }: PlannedProbe): boolean {
+  return backend !== undefined && (causes?.some(({ code }) => code === 'return-lost') ?? false);
+}
+
+/** In one sentence without a full stop, why a probe is not attached. */
+export function whyMissing(probe: PlannedProbe): string {
   const cause = decisiveCause(probe.causes ?? []);
   return cause ? explainCause(cause) : (probe.reasons[0] ?? 'not attached');
 }
 
-/** Probes that are missing for one reason. */
-interface Gap {
-  reason: string;
-  kernelWide: boolean;
-  harmless: boolean;
-  probes: PlannedProbe[];
+/** Whether nothing is lost with a probe that is not attached: no packet can pass code that is not there. */
+export function isMissedByNobody(probe: PlannedProbe): boolean {
+  const cause = decisiveCause(probe.causes ?? []);
+  return cause !== undefined && isHarmless(cause);
 }
 
-function sentences(plan: ProbePlan, language: Language): string[] {
-  const seen = phrasesSeen(plan, language);
-  const gaps = new Map<string, Gap>();
+/**
+ * A gap as a sentence.
+ * @param most phrases to name; the others are counted. All when absent.
+ */
+export function gapSentence(gap: CoverageGap, language: Language, most = Infinity): string {
+  const zh = language === 'zh';
+  const phrases = zh ? gap.hidesZh : gap.hides;
+  const reason = zh ? gap.reasonZh : gap.reason;
+  // One phrase more takes no more room than to say that there is one.
+  const shown = phrases.length <= most + 1 ? phrases : phrases.slice(0, most);
+  const hidden = phrases.length - shown.length;
+  if (zh) return `${reason}，因此看不到：${shown.join('；')}${hidden > 0 ? `；以及另外 ${hidden} 项` : ''}。`;
+  const list = `${shown.join('; ')}${hidden > 0 ? `; and ${hidden} more` : ''}`;
+  return gap.kernelWide ? `${capital(reason)}, so not seen: ${list}.` : `Not seen because ${reason}: ${list}.`;
+}
+
+const TIERS: readonly (ProbeTier | undefined)[] = ['core', 'error', undefined, 'optimisation', 'detail'];
+
+function gapsOf(plan: ProbePlan): CoverageGap[] {
+  const seen = new Set(plan.probes.filter(({ backend }) => backend).map(({ point }) => point.hides));
+  const byReason = new Map<string, { gap: CoverageGap; probes: PlannedProbe[] }>();
   for (const probe of plan.probes) {
-    if (probe.backend) continue;
+    if (probe.backend || isMissedByNobody(probe)) continue;
     const cause = decisiveCause(probe.causes ?? []);
-    const reason = cause ? reasonOf(cause, language) : (probe.reasons[0] ?? '');
-    const gap = gaps.get(reason) ?? {
-      reason,
-      kernelWide: !!cause && isKernelWide(cause),
-      harmless: !!cause && isHarmless(cause),
+    const reason = cause ? reasonOf(cause, 'en') : (probe.reasons[0] ?? '');
+    const known = byReason.get(reason) ?? {
+      gap: {
+        reason,
+        reasonZh: cause ? reasonOf(cause, 'zh') : reason,
+        kernelWide: !!cause && isKernelWide(cause),
+        hides: [],
+        hidesZh: [],
+        points: 0,
+      },
       probes: [],
     };
-    gap.probes.push(probe);
-    gaps.set(reason, gap);
+    known.probes.push(probe);
+    byReason.set(reason, known);
   }
-  const order = [...gaps.values()].sort((a, b) => Number(b.kernelWide) - Number(a.kernelWide));
   const told = new Set<string>();
-  const lines: string[] = [];
-  for (const gap of order) {
-    // A phrase that another probe still shows, or that an earlier sentence has named, is not repeated.
-    const phrases = [...new Set(gap.probes.map((probe) => phrase(probe, language)))].filter(
-      (text) => !gap.harmless && !seen.has(text) && !told.has(text),
-    );
-    for (const text of phrases) told.add(text);
-    if (phrases.length > 0) lines.push(sentence(gap, phrases, language));
-  }
-  const withoutReturn = plan.probes.filter(
-    (probe) => probe.backend && probe.causes?.some(({ code }) => code === 'return-lost'),
-  );
-  if (withoutReturn.length > 0) lines.push(returnSentence(withoutReturn, language));
-  return lines;
-}
-
-/** Phrases of which at least one probe is attached: part of it is seen. */
-function phrasesSeen(plan: ProbePlan, language: Language): Set<string> {
-  return new Set(plan.probes.filter((probe) => probe.backend).map((probe) => phrase(probe, language)));
-}
-
-function phrase({ point }: PlannedProbe, language: Language): string {
-  return language === 'zh' ? (point.hidesZh ?? point.hides) : point.hides;
+  const order = [...byReason.values()].sort((a, b) => Number(b.gap.kernelWide) - Number(a.gap.kernelWide));
+  return order.flatMap(({ gap, probes }) => {
+    const points = probes.map(({ point }) => point).sort((a, b) => TIERS.indexOf(a.tier) - TIERS.indexOf(b.tier));
+    for (const { hides, hidesZh } of points) {
+      // A phrase that another probe still shows, or that an earlier gap has named, is not repeated.
+      if (seen.has(hides) || told.has(hides)) continue;
+      told.add(hides);
+      gap.hides.push(hides);
+      gap.hidesZh.push(hidesZh ?? hides);
+    }
+    return gap.hides.length > 0 ? [{ ...gap, points: probes.length }] : [];
+  });
 }
 
 /** A sentence about many probes names no single function; the list of missing probes does. */
 function reasonOf(cause: ProbeCause, language: Language): string {
-  if (cause.code === 'no-function' || cause.code === 'compiler-changed' || cause.code === 'no-prototype') {
-    return language === 'zh' ? '本内核没有所需的函数' : 'this kernel lacks their functions';
+  const zh = language === 'zh';
+  switch (cause.code) {
+    case 'no-function':
+    case 'compiler-changed':
+    case 'no-prototype':
+      return zh ? '本内核没有所需的函数' : 'this kernel lacks their functions';
+    case 'no-tracepoint':
+      return zh ? '本内核没有所需的跟踪点' : 'this kernel lacks their tracepoints';
+    case 'attach-refused':
+      return zh ? '内核拒绝附加其探针' : 'the kernel refused their probes';
+    case 'not-traceable':
+      return zh ? '内核不允许跟踪所需的函数' : 'the kernel does not let their functions be traced';
+    case 'by-reference':
+    case 'prototype-changed':
+    case 'argument-in-memory':
+      return zh ? '无法读取所需函数的参数' : "their functions' arguments cannot be read";
+    default:
+      return explainCause(cause, language);
   }
-  if (cause.code === 'no-tracepoint')
-    return language === 'zh' ? '本内核没有所需的跟踪点' : 'this kernel lacks their tracepoints';
-  if (cause.code === 'attach-refused')
-    return language === 'zh' ? '内核拒绝附加其探针' : 'the kernel refused their probes';
-  if (cause.code === 'not-traceable') {
-    return language === 'zh' ? '内核不允许跟踪所需的函数' : 'the kernel does not let their functions be traced';
-  }
-  if (cause.code === 'by-reference' || cause.code === 'prototype-changed' || cause.code === 'argument-in-memory') {
-    return language === 'zh' ? '无法读取所需函数的参数' : "their functions' arguments cannot be read";
-  }
-  return explainCause(cause, language);
 }
 
-function sentence(gap: Gap, phrases: string[], language: Language): string {
-  if (language === 'zh') return `${gap.reason}，因此看不到：${phrases.join('；')}。`;
-  const list = phrases.join('; ');
-  return gap.kernelWide ? `${capital(gap.reason)}, so not seen: ${list}.` : `Not seen because ${gap.reason}: ${list}.`;
-}
-
-function returnSentence(probes: PlannedProbe[], language: Language): string {
+function returnSentence(plan: ProbePlan, language: Language): string[] {
+  const probes = plan.probes.filter(isDegraded);
+  if (probes.length === 0) return [];
   const names = probes.map((probe) => probe.point.name).join(', ');
-  return language === 'zh' ? `以下探针没有返回值：${names}。` : `Seen without their results: ${names}.`;
+  return [language === 'zh' ? `以下探针没有返回值：${names}。` : `Seen without their results: ${names}.`];
 }
 
 function capital(text: string): string {

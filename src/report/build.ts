@@ -2,8 +2,8 @@ import type { Analysis } from '../analysis/types.js';
 import type { RunEnd, RunMeta } from '../capture/types.js';
 import type { DiagnosisOutcome } from '../diagnosis/diagnose.js';
 import { overBudget } from '../diagnosis/budget.js';
-import { coverageOf } from '../probes/coverage.js';
 import type { Level } from '../rules/types.js';
+import { lossCaveat, reportCoverage } from './coverage.js';
 import type { Report } from './types.js';
 
 /** What a report is made of. */
@@ -20,9 +20,7 @@ const LEVELS: Level[] = ['error', 'warn', 'info'];
 
 /** Puts the Report together: plain data, nothing read, nothing decided but the one-line verdict. */
 export function buildReport({ meta, end, scenario, analysis, outcome, baseline }: ReportInput): Report {
-  const coverage = coverageOf(meta.plan);
-  const loss = { ...end.loss };
-  for (const [cause, lost] of Object.entries(analysis.loss)) loss[cause as keyof typeof loss] += lost ?? 0;
+  const coverage = reportCoverage(meta, end, analysis, outcome);
   const seconds = (end.endedMono - meta.startedMono) / 1e9;
   return {
     apiVersion: 'vdiag/v1',
@@ -41,7 +39,7 @@ export function buildReport({ meta, end, scenario, analysis, outcome, baseline }
     seconds,
     ended: end.reason,
     parameters: meta.parameters,
-    verdict: verdict(analysis, outcome, loss),
+    verdict: verdict(analysis, outcome, coverage),
     traffic: { packets: analysis.packets, roundTrips: analysis.roundTrips, events: analysis.events },
     diagnoses: outcome.diagnoses,
     findings: outcome.findings,
@@ -51,17 +49,7 @@ export function buildReport({ meta, end, scenario, analysis, outcome, baseline }
     qdiscWait: analysis.qdiscWait,
     paths: analysis.paths,
     ...(baseline && { baseline: compare(analysis, baseline) }),
-    coverage: {
-      planned: coverage.planned,
-      attached: coverage.attached,
-      byBackend: coverage.byBackend,
-      missing: coverage.missing,
-      notSeen: coverage.notSeen,
-      notSeenZh: coverage.notSeenZh,
-      loss,
-      ...(meta.recording && { recording: meta.recording }),
-      evidenceUnknown: outcome.evidenceUnknown,
-    },
+    coverage,
   };
 }
 
@@ -74,15 +62,8 @@ export function worstLevel(report: Pick<Report, 'diagnoses' | 'findings'>): Leve
   return LEVELS.find((level) => present.has(level));
 }
 
-function verdict(analysis: Analysis, outcome: DiagnosisOutcome, loss: Report['coverage']['loss']): Report['verdict'] {
-  const lost = loss.ringFull + loss.pathsForgotten + loss.recordingCut;
-  const caveat =
-    lost > 0
-      ? {
-          caveat: 'some events were lost (see coverage): counts are lower bounds, and a cause may be missing',
-          caveatZh: '部分事件丢失（见“覆盖范围”）：计数只是下限，可能遗漏原因',
-        }
-      : {};
+function verdict(analysis: Analysis, outcome: DiagnosisOutcome, coverage: Report['coverage']): Report['verdict'] {
+  const caveat = lossCaveat(coverage.loss, coverage.leftOut) ?? {};
   if (analysis.packets === 0 && outcome.diagnoses.length === 0 && outcome.findings.length === 0) {
     return {
       level: 'clean',

@@ -1,7 +1,7 @@
 import type { CaptureLoss } from '../capture/types.js';
 import type { Diagnosis } from '../diagnosis/types.js';
 import type { LatencyStats, PairStats, PathView, SchedStats } from '../paths/types.js';
-import type { Backend, ProbeGroup } from '../probes/types.js';
+import type { Coverage } from '../probes/coverage.js';
 import type { FindingGroup, Level } from '../rules/types.js';
 
 /** The one result of a run: plain, versioned data; every renderer is a pure function of it. */
@@ -44,18 +44,37 @@ export interface Report {
   paths: PathView[];
   /** With `--baseline`: how each segment's p99 changed. */
   baseline?: { file: string; changes: { label: string; before: number; now: number; ratio: number }[] };
-  coverage: {
-    planned: number;
-    attached: number;
-    byBackend: Partial<Record<Backend, number>>;
-    /** What could not be attached, and what that hides. */
-    missing: { probe: string; group: ProbeGroup; why: string; hides: string }[];
-    /** The same in sentences, joined by cause. */
-    notSeen: string[];
-    notSeenZh: string[];
+  coverage: Coverage & {
     loss: CaptureLoss;
+    /** Events lost by probe, as far as it is known whose they were. */
+    lostBy: Record<string, number>;
+    leftOut: ReportLeftOut;
+    /** Events by probe, as the kernel side counted them. */
+    hits: Record<string, number>;
+    /** What tracing took from the host; absent for recordings of older versions. */
+    cost?: {
+      eventsPerSecond: number;
+      /** Percent of one CPU: of vdiag's own threads, and of its programs in the kernel where the kernel counts that. */
+      ownCpuPercent: number;
+      kernelCpuPercent?: number;
+    };
     recording?: string;
     /** Evidence that could not be read, and why. */
     evidenceUnknown: string[];
   };
+}
+
+/** What was seen and is not in the report, because memory is bounded. All zero on all but absurd runs. */
+export interface ReportLeftOut {
+  /** Events that a rule classified, of groups of findings that there was no room for. */
+  findings: number;
+  /** Pairs of addresses that were only counted. */
+  pairs: number;
+  /** Events of packets that had too many of them to keep. */
+  pathEvents: number;
+  /** Conversations whose addresses were forgotten: what came of them later counts as another. */
+  flows: number;
+  /** Waits in queues, and for a CPU, of more devices and threads than are measured. */
+  queueWaits: number;
+  cpuWaits: number;
 }

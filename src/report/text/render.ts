@@ -5,6 +5,7 @@ import type { Language } from '../../knowledge/types.js';
 import type { PairStats, PathView } from '../../paths/types.js';
 import type { Report } from '../types.js';
 import { colours as makeColours, type Colours } from './colours.js';
+import { coverageBlock } from './coverage.js';
 import { diagnosisBlock } from './diagnosis.js';
 import { latencyTable } from './latency.js';
 import { pad, wrap } from './layout.js';
@@ -42,7 +43,7 @@ export function renderText(report: Report, options: TextOptions): string {
     baseline(report, words, colours),
     sched(report, words, colours),
     paths(report, words, colours),
-    coverage(report, words, colours, zh, options.width),
+    coverageBlock(report, words, colours, options.language, options.width),
     [words.exit(options.status)],
   ];
   return sections
@@ -156,24 +157,4 @@ function paths(report: Report, words: Words, colours: Colours): string[] {
   for (const diagnosis of report.diagnoses) for (const path of diagnosis.paths.slice(0, 1)) shown.set(path.id, path);
   if (shown.size === 0) return [];
   return [colours.bold(words.paths), ...[...shown.values()].slice(0, 3).flatMap((path) => pathBlock(path, words))];
-}
-
-function coverage(report: Report, words: Words, colours: Colours, zh: boolean, width: number): string[] {
-  const { planned, attached, byBackend, notSeen, notSeenZh, loss, recording, evidenceUnknown } = report.coverage;
-  const backends = Object.entries(byBackend)
-    .map(([backend, n]) => `${n} ${backend}`)
-    .join(', ');
-  const { colon, comma, semicolon, stop, blank } = words.marks;
-  const lost = Object.entries(loss).filter(([, n]) => n > 0);
-  const losses =
-    lost.length === 0 ? words.noneLost : lost.map(([cause, n]) => `${count(n)} ${words.lost[cause]}`).join(semicolon);
-  const paragraphs = [
-    `${words.attached(attached, planned, backends || '-')}${blank}${(zh ? notSeenZh : notSeen).join(blank)}`,
-    `${words.events(count(report.traffic.events))}${comma}${losses}${stop}${words.recorded(recording)}`,
-    ...(evidenceUnknown.length > 0 ? [`${words.notRead}${colon}${evidenceUnknown.join(semicolon)}`] : []),
-  ];
-  return [
-    colours.bold(words.coverage),
-    ...paragraphs.flatMap((text) => wrap(printable(text), width - 2).map((line) => `  ${line}`)),
-  ];
 }

@@ -1,4 +1,6 @@
+import type { CaptureLoss } from '../../capture/types.js';
 import type { Language } from '../../knowledge/types.js';
+import type { ReportLeftOut } from '../types.js';
 
 /** The fixed words of the text report. */
 export interface Words {
@@ -39,7 +41,11 @@ export interface Words {
   attached: (attached: number, planned: number, backends: string) => string;
   events: (events: string) => string;
   noneLost: string;
-  lost: Record<string, string>;
+  lost: Record<keyof CaptureLoss, string>;
+  /** Attached, but without what these probes return. */
+  degraded: (probes: string[]) => string;
+  cost: (ownPercent: number, kernelPercent: number | undefined) => string;
+  leftOut: Record<keyof ReportLeftOut | 'title', string>;
   recorded: (file: string | undefined) => string;
   notRead: string;
   baseline: string;
@@ -52,7 +58,7 @@ export interface Words {
   exit: (status: number) => string;
   caveat: string;
   /** Punctuation with the blanks that belong to it. */
-  marks: Record<'colon' | 'comma' | 'semicolon' | 'stop' | 'blank' | 'open' | 'close', string>;
+  marks: Record<'colon' | 'comma' | 'semicolon' | 'end' | 'blank' | 'open' | 'close', string>;
 }
 
 const en: Words = {
@@ -93,10 +99,27 @@ const en: Words = {
   noneLost: 'none lost',
   lost: {
     ringFull: 'lost because the ring buffer was full (--ring-size makes it larger)',
-    pathsForgotten: 'packets forgotten because too many were under way',
-    parseFailures: 'packets whose headers could not be read',
+    perfLost: 'lost because a perf buffer was full (--ring-size makes them larger)',
+    noWorkSpace: 'not looked at, as hits came within hits',
+    missedHits: 'missed, as the kernel did not run the program',
     missedReturns: 'return values missed',
+    pathsForgotten: 'packets forgotten because too many were under way',
+    copiesForgotten: 'packets whose copies count as others',
+    parseFailures: 'packets whose headers could not be read',
+    recordsUnreadable: 'records that could not be decoded',
     recordingCut: 'bytes at the end of the recording unreadable',
+  },
+  degraded: (probes) => `Seen without their results: ${some(probes, ', ', (n) => `and ${n} more`)}.`,
+  cost: (own, kernel) =>
+    `vdiag took ${own}% of a CPU${kernel === undefined ? '' : `, its programs in the kernel ${kernel}%`}`,
+  leftOut: {
+    title: 'Seen and left out for want of room',
+    findings: 'findings',
+    pairs: 'pairs',
+    pathEvents: 'events of packets with too many of them',
+    flows: 'conversations, whose later packets count as others',
+    queueWaits: 'waits in queues',
+    cpuWaits: 'waits for a CPU',
   },
   recorded: (file) => (file ? `Recorded: ${file}.` : 'Recorded: no (add --record FILE).'),
   notRead: 'Not read',
@@ -109,7 +132,7 @@ const en: Words = {
   caveat: 'note',
   inferred: 'inferred from where it was freed',
   noReason: 'reason not known on this kernel,',
-  marks: { colon: ': ', comma: ', ', semicolon: '; ', stop: '. ', blank: ' ', open: ' (', close: ')' },
+  marks: { colon: ': ', comma: ', ', semicolon: '; ', end: '.', blank: ' ', open: ' (', close: ')' },
 };
 
 const zh: Words = {
@@ -150,10 +173,26 @@ const zh: Words = {
   noneLost: '无丢失',
   lost: {
     ringFull: '个事件因环形缓冲区满而丢失（可用 --ring-size 增大）',
-    pathsForgotten: '个报文因在途数量过多而未能跟踪',
-    parseFailures: '个报文的头部无法读取',
+    perfLost: '个事件因 perf 缓冲区满而丢失（可用 --ring-size 增大）',
+    noWorkSpace: '次命中因嵌套而未能查看',
+    missedHits: '次命中因内核未运行程序而遗漏',
     missedReturns: '个返回值未捕获',
+    pathsForgotten: '个报文因在途数量过多而未能跟踪',
+    copiesForgotten: '个报文的副本被当作其他报文',
+    parseFailures: '个报文的头部无法读取',
+    recordsUnreadable: '条记录无法解码',
     recordingCut: '字节的录制尾部无法读取',
+  },
+  degraded: (probes) => `以下探针没有返回值：${some(probes, '、', (n) => `以及另外 ${n} 个`)}。`,
+  cost: (own, kernel) => `vdiag 占用单个 CPU 的 ${own}%${kernel === undefined ? '' : `，其内核程序占用 ${kernel}%`}`,
+  leftOut: {
+    title: '已看到但因容量所限未纳入',
+    findings: '项发现',
+    pairs: '对通信',
+    pathEvents: '个事件（所属报文事件过多）',
+    flows: '个会话（其后续报文被当作其他会话）',
+    queueWaits: '次排队等待',
+    cpuWaits: '次等待 CPU',
   },
   recorded: (file) => (file ? `录制文件：${file}。` : '未录制（可加 --record FILE）。'),
   notRead: '未能读取',
@@ -166,8 +205,14 @@ const zh: Words = {
   caveat: '注意',
   inferred: '据释放位置推断',
   noReason: '此内核不给出原因，',
-  marks: { colon: '：', comma: '，', semicolon: '；', stop: '。', blank: '', open: '（', close: '）' },
+  marks: { colon: '：', comma: '，', semicolon: '；', end: '。', blank: '', open: '（', close: '）' },
 };
+
+/** The first few of a list, and how many more there are. */
+function some(all: readonly string[], separator: string, more: (n: number) => string): string {
+  const shown = all.length <= 5 ? all : all.slice(0, 4);
+  return [...shown, ...(all.length > shown.length ? [more(all.length - shown.length)] : [])].join(separator);
+}
 
 /** The fixed words of a language. */
 export function words(language: Language): Words {
