@@ -14,6 +14,9 @@ const CPUS = 512;
 const REMEMBERED = 32768;
 /** ns after which an answer was not to this packet: it is sent before the packet is freed, by the same CPU. */
 const ANSWERED_WITHIN_NS = 100e6;
+/** ns for which a place refuses a destination for the same reason, and how many destinations are kept a rule. */
+const SAME_DESTINATION_NS = 60e9;
+const DESTINATIONS = 1024;
 /** PACKET_OTHERHOST of include/uapi/linux/if_packet.h. */
 const OTHER_HOST = 3;
 
@@ -28,6 +31,8 @@ interface CompiledRule {
   rule: DropRule;
   after: readonly (() => boolean)[];
   unless: readonly (() => boolean)[];
+  /** Where destinations count: when each (with its namespace) was last seen to be refused, ns. */
+  destinations: Map<string, number>;
 }
 
 /** What the host last sent from a CPU: a TCP reset or an ICMP error. */
@@ -60,6 +65,7 @@ export class DropInference {
   private readonly remembered = new Map<number, { skb: number; reason: string }>();
   private readonly functions = new Map<number, readonly CompiledRule[] | undefined>();
   private cursor: EventCursor | undefined;
+  private lastTold: { path: number; rule: CompiledRule } | undefined;
   private record = -1;
   private answered = -1;
   private answer: string | undefined;
@@ -69,8 +75,8 @@ export class DropInference {
     const clues = new Map<string, Clue & { probe?: string }>();
     const numbered = (clue: DropClue): (() => boolean) => {
       if ('last' in clue) {
-        const role = roleNumber(clue.last as Parameters<typeof roleNumber>[0]);
-        return () => this.lastRoles[this.place()] === role;
+        const role = roleNumber(clue.last);
+        return () => this.wasLast(role, clue.last);
       }
       if ('answer' in clue) return () => this.wasAnswered(clue.answer);
       const key = JSON.stringify(clue);
@@ -86,6 +92,7 @@ export class DropInference {
         rule,
         after: (rule.after ?? []).map(numbered),
         unless: (rule.unless ?? []).map(numbered),
+        destinations: new Map<string, number>(),
       };
       for (const name of rule.in) this.rules.set(name, [...(this.rules.get(name) ?? []), compiled]);
     }
@@ -135,13 +142,43 @@ export class DropInference {
   }
 
   private reasonOf(cursor: EventCursor): string | undefined {
-    const rules = this.rulesAt(cursor);
-    return rules?.find(
-      ({ rule, after, unless }) =>
-        headersFit(rule, cursor) &&
-        (after.length === 0 || after.some((holds) => holds())) &&
-        !unless.some((holds) => holds()),
-    )?.rule.reason;
+    const found = this.rulesAt(cursor)?.find(
+      (compiled) =>
+        headersFit(compiled.rule, cursor) &&
+        this.happened(compiled, cursor) &&
+        !compiled.unless.some((holds) => holds()),
+    );
+    if (!found) return undefined;
+    this.lastTold = { path: cursor.facts.id, rule: found };
+    return found.rule.reason;
+  }
+
+  private happened(compiled: CompiledRule, cursor: EventCursor): boolean {
+    const { after, rule } = compiled;
+    if (after.length === 0) return true;
+    const destination = rule.sameDestination && cursor.packet.present ? cursor.packet.dst : '';
+    const key = `${cursor.netns} ${destination}`;
+    if (after.some((holds) => holds())) {
+      if (destination !== '' && compiled.destinations.size < DESTINATIONS) compiled.destinations.set(key, cursor.ts);
+      return true;
+    }
+    const before = destination === '' ? undefined : compiled.destinations.get(key);
+    return before !== undefined && Math.abs(cursor.ts - before) < SAME_DESTINATION_NS;
+  }
+
+  /** Its last event; of a segment that was cut from a larger packet, of which nothing was seen before, that packet's. */
+  private wasLast(number: number, role: string): boolean {
+    const { cursor } = this;
+    if (!cursor) return false;
+    const own = this.lastRoles[this.place()];
+    if (own >= 0) return own === number;
+    const { id, lastRole } = cursor.facts;
+    if (id === 0) return false;
+    if (lastRole === role) return true;
+    // Other segments of it were dropped just before, there.
+    return (
+      lastRole === 'drop' && this.lastTold?.path === id && this.rulesAt(cursor)?.includes(this.lastTold.rule) === true
+    );
   }
 
   private rulesAt(cursor: EventCursor): readonly CompiledRule[] | undefined {

@@ -1,6 +1,7 @@
 import { readDocument, schemaProblems, type SourceDocument, yamlFilesBelow } from '../base/documents.js';
 import { type Problem, VdiagError } from '../base/errors.js';
 import { packagePath } from '../base/package-root.js';
+import type { ProbeRole } from './types.js';
 
 /** Type and code of an ICMP error. */
 export type IcmpError = readonly [type: number, code: number];
@@ -12,7 +13,7 @@ export type DropClue =
   | { probe: string; icmp: IcmpError }
   | { answer: 'rst' | { icmp: IcmpError } }
   /** Role of its last event. */
-  | { last: string };
+  | { last: ProbeRole };
 
 /** One way to tell why a packet was freed: `bpf/drop-reasons/*.yaml`, docs/schema/drop-reasons.schema.json. */
 export interface DropRule {
@@ -28,6 +29,8 @@ export interface DropRule {
   when?: { proto?: 'TCP' | 'UDP' | 'ICMP' | 'ICMPv6'; flags?: string; otherHost?: true };
   /** Any of these happened. */
   after?: readonly DropClue[];
+  /** Not every packet is answered: what is refused there for the same destination soon after has the same reason. */
+  sameDestination?: true;
   /** None of these happened, and each of them would have been seen. */
   unless?: readonly DropClue[];
 }
