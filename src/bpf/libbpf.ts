@@ -20,7 +20,10 @@ export const ATTACH_TYPE = { FENTRY: 24, FEXIT: 25, PERF_EVENT: 41, KPROBE_MULTI
 const VERIFIER_LOG_BYTES = 1 << 20;
 /** libbpf_print_fn_t levels: 0 warning, 1 information, 2 debug. */
 const DEBUG_LEVEL = 2;
-const MESSAGE_BYTES = 64 << 10;
+/** libbpf gives the verifier up to 16 MiB for what it says of a program; only memory that is written is used. */
+const MESSAGE_BYTES = (16 << 20) + (64 << 10);
+/** Of a message that is longer, so much of its beginning and as much of its end is kept. */
+const KEPT_BYTES = 32 << 10;
 
 /** A kernel or libbpf call said no. */
 export class BpfCallError extends Error {
@@ -77,7 +80,7 @@ export class Libbpf {
     this.#printer = koffi.register((level: number, format: string, args: Pointer) => {
       if (level >= DEBUG_LEVEL) return 0;
       const length = this.#functions.vsnprintf(buffer, buffer.length, format, args);
-      this.#messages.push(buffer.toString('utf8', 0, Math.min(length, buffer.length - 1)));
+      this.#messages.push(bothEnds(buffer.subarray(0, Math.min(length, buffer.length - 1))));
       return length;
     }, koffi.pointer(printType)) as Pointer;
     this.#functions.setPrint(this.#printer);
@@ -339,3 +342,8 @@ export class Libbpf {
 }
 
 const ENOENT = 2;
+
+function bothEnds(message: Buffer): string {
+  if (message.length <= 2 * KEPT_BYTES) return message.toString('utf8');
+  return `${message.toString('utf8', 0, KEPT_BYTES)}\n…\n${message.toString('utf8', message.length - KEPT_BYTES)}`;
+}
