@@ -255,10 +255,10 @@ function returnFirst({ template, returnTemplate }: ProgramPlan): { template: str
   return returnTemplate === undefined ? [entry] : [{ template: returnTemplate, isReturn: true }, entry];
 }
 
-/** kprobe.multi takes addresses; kprobes only for names with a dot, which the kprobe PMU does not take. */
+/** kprobe.multi takes addresses; kprobes only for names with a dot or a module, which the kprobe PMU does not take. */
 function addressesNeeded(planned: readonly Planned[]): Map<string, bigint[]> {
   const names = planned.flatMap(({ request: { backend, target } }) =>
-    backend === 'kprobe-multi' || (isProbe(backend) && target.includes('.')) ? [target] : [],
+    backend === 'kprobe-multi' || (isProbe(backend) && /[.:]/.test(target)) ? [target] : [],
   );
   return names.length > 0 ? functionAddresses(new Set(names)) : new Map<string, bigint[]>();
 }
@@ -268,7 +268,7 @@ function isProbe(backend: string): boolean {
 }
 
 function probeTarget(name: string, addresses: ReadonlyMap<string, bigint[]>): ProbeTarget {
-  if (!name.includes('.')) return { symbol: name };
+  if (!/[.:]/.test(name)) return { symbol: name };
   const address = addresses.get(name)?.[0];
   if (address === undefined) throw new Error(unknownFunction(name));
   return { address };

@@ -116,10 +116,13 @@ export class KernelBtf {
     return this.moduleFolder !== undefined && existsSync(join(this.moduleFolder, name));
   }
 
-  /** A function, in the kernel or else in a loaded module. */
+  /** A function, in the kernel or else in a loaded module; `module:name` only there. */
   findFunction(name: string): BtfFunction | undefined {
+    const colon = name.indexOf(':');
+    const only = colon < 0 ? undefined : name.slice(0, colon);
     for (const { data, module } of this.#blobs()) {
-      for (const id of data.find(name)) {
+      if (only !== undefined && module !== only) continue;
+      for (const id of data.find(name.slice(colon + 1))) {
         if (data.kind(id) === BTF_KIND.FUNC) return module === undefined ? { id, data } : { id, data, module };
       }
     }

@@ -72,7 +72,7 @@ export class Kallsyms {
   }
 }
 
-/** How often each of some names (or a variant of it made by the compiler) stands among the code symbols. */
+/** How often each of some names, also as `module:name` (or a variant of it made by the compiler) stands among the code symbols. */
 export interface SymbolCensus {
   count: ReadonlyMap<string, number>;
   /** `x` → `x.constprop.0`. */
@@ -84,8 +84,10 @@ export function censusOf(text: Buffer, wanted: ReadonlySet<string>): SymbolCensu
   const count = new Map<string, number>();
   const variants = new Map<string, string>();
   forEachSymbol(text, (_address, nameStart) => {
-    const { name } = nameAt(text, nameStart);
+    const { name, module } = nameAt(text, nameStart);
     if (wanted.has(name)) count.set(name, (count.get(name) ?? 0) + 1);
+    const qualified = module === undefined ? '' : `${module}:${name}`;
+    if (wanted.has(qualified)) count.set(qualified, (count.get(qualified) ?? 0) + 1);
     const dot = name.indexOf('.');
     if (dot <= 0) return;
     const base = name.slice(0, dot);

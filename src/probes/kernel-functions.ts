@@ -10,7 +10,7 @@ export type ModuleStatus = 'present' | 'not-loaded' | 'absent';
 
 /** The kernel's functions, as far as a plan asks for them. */
 export interface KernelFunctions {
-  /** Of a function by name; `tracer`: by ftrace (fentry, kprobe-multi), which allows less than a kprobe does. */
+  /** Of a function by name, or `module:name` where others may have the same; `tracer`: by ftrace (fentry, kprobe-multi), which allows less than a kprobe does. */
   status(name: string, tracer: boolean): FunctionStatus;
   /** `x.constprop.0` for a name whose status is `compiler-changed`. */
   variant(name: string): string | undefined;
@@ -84,6 +84,8 @@ function traceableOf(text: Buffer | undefined, wanted: ReadonlySet<string>): Set
     const space = line.search(/[\t ]/);
     const name = space < 0 ? line : line.slice(0, space);
     if (wanted.has(name)) found.add(name);
+    const module = space < 0 ? undefined : /\[([^\]]+)\]/.exec(line)?.[1];
+    if (module !== undefined && wanted.has(`${module}:${name}`)) found.add(`${module}:${name}`);
     at = end + 1;
   }
   return found;

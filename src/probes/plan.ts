@@ -84,7 +84,7 @@ function withReturnsOf(point: ProbePoint, functions: KernelFunctions, types: Ker
 
 /** The functions that points name, as this host's kernel has them. */
 export function functionsOfHost(points: readonly ProbePoint[], release: string): KernelFunctions {
-  return readKernelFunctions(functionNames(points), kernelFiles(release));
+  return readKernelFunctions(qualifiedNames(points), kernelFiles(release));
 }
 
 function modulesWithFunctions(catalogue: Catalogue, functions: KernelFunctions): Set<string> {
@@ -94,6 +94,14 @@ function modulesWithFunctions(catalogue: Catalogue, functions: KernelFunctions):
     if (functionNames([point]).some((name) => functions.status(name, false) !== 'absent')) found.add(point.module);
   }
   return found;
+}
+
+/** The same, and with their modules' names, for those whose name others have as well. */
+export function qualifiedNames(points: readonly ProbePoint[]): string[] {
+  return points.flatMap((point) => {
+    const names = functionNames([point]);
+    return point.module === undefined ? names : [...names, ...names.map((name) => `${point.module}:${name}`)];
+  });
 }
 
 /** Every function and alias that points name. */

@@ -28,7 +28,7 @@ function fits(meaning: ReturnMeaning, { type, pointer }: Pick<BtfArgument, 'type
     case 'pointer':
       return pointer;
     case 'bool':
-      return !pointer && (type === '_Bool' || INTEGERS.has(type));
+      return !pointer && (type === '_Bool' || type === 'short unsigned int' || INTEGERS.has(type));
     case 'drop-reason':
       return !pointer && type === DROP_REASON;
     case 'errno':

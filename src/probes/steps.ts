@@ -72,7 +72,8 @@ function functionSteps(point: ProbePoint, index: number, wantReturn: boolean, co
   if (!capabilities.kprobe && !capabilities.fentry) {
     return [{ cause: { code: 'no-kprobes' } }, { cause: { code: 'no-fentry' } }];
   }
-  return names.flatMap((name) => {
+  return names.flatMap((plain) => {
+    const name = inItsModule(plain, point, functions);
     const status = functions.status(name, false);
     if (status === 'absent') return [{ cause: { code: 'no-function', detail: name } }];
     if (status === 'compiler-changed') {
@@ -80,16 +81,23 @@ function functionSteps(point: ProbePoint, index: number, wantReturn: boolean, co
     }
     if (status === 'ambiguous') return [{ cause: { code: 'ambiguous', detail: name } }];
     const prototype = context.types?.functionArgs(name);
-    const expected = positionsOf(point, name, capabilities.release);
+    const expected = positionsOf(point, plain, capabilities.release);
     const found = prototype
       ? findArguments(program(point), prototype, expected)
       : isKnown(point, context.types)
         ? ({ cause: { code: 'no-prototype', detail: name } } as const)
         : withoutBtf(point, expected);
     if ('cause' in found) return [{ cause: { ...found.cause, ...(found.cause.detail === 'it' && { detail: name }) } }];
-    const renamed: Step[] = name === point.function ? [] : [{ cause: { code: 'other-name', detail: name } }];
+    const renamed: Step[] = plain === point.function ? [] : [{ cause: { code: 'other-name', detail: name } }];
     return [...renamed, ...notes(found), ...backendSteps(point, index, wantReturn, name, found, context)];
   });
+}
+
+/** `ip_gre:gre_rcv` where several functions are called gre_rcv, and one of them is of the point's module. */
+function inItsModule(name: string, { module }: ProbePoint, functions: KernelFunctions): string {
+  if (module === undefined || functions.status(name, false) !== 'ambiguous') return name;
+  const qualified = `${module}:${name}`;
+  return functions.status(qualified, false) === 'attachable' ? qualified : name;
 }
 
 /** The ways of attaching one function whose arguments are known. */
