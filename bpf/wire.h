@@ -65,10 +65,10 @@ struct vd_headers {
 	__u8 daddr[16];
 	__u16 sport; /* (be) TCP, UDP; ICMP: id */
 	__u16 dport; /* (be) TCP, UDP; ICMP: sequence */
-	__u16 ip_id; /* (be) IPv4 identification; IPv6: 0 */
-	__u16 frag;  /* (be) IPv4 flags and fragment offset */
-	__u32 seq;   /* (be) TCP */
-	__u32 ack;   /* (be) TCP */
+	__u16 ip_id; /* (be) IPv4 identification; of an IPv6 fragment the lower half of its identification, else 0 */
+	__u16 frag;  /* (be) IPv4 flags and fragment offset; IPv6: offset in the upper 13 bits, more follow in the lowest */
+	__u32 seq;   /* (be) TCP; IPsec: its own */
+	__u32 ack;   /* (be) TCP; IPsec: security parameters index */
 	__u16 window; /* (be) TCP */
 	__u16 payload; /* bytes after the transport header, by the IP header's length */
 	__u16 ethertype; /* (be) of the network header: 0x0800, 0x86dd, 0x0806 */

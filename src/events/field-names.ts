@@ -36,6 +36,10 @@ export const FIELD_SPECS = {
   'event.pid': { type: 'number', describe: 'process on the CPU' },
   'event.tid': { type: 'number', describe: 'thread on the CPU' },
   'event.len': { type: 'number', describe: 'length of the skb, bytes' },
+  'event.wireLen': {
+    type: 'number',
+    describe: 'the same, or of a GSO packet the length of each segment that it will be sent in, bytes',
+  },
   'event.mark': { type: 'number', describe: 'skb mark' },
   'event.queue': { type: 'number', describe: 'transmit or receive queue' },
   'event.table': { type: 'string', describe: 'netfilter table' },
@@ -72,6 +76,7 @@ export const FIELD_SPECS = {
   'packet.multicast': { type: 'boolean', describe: 'destination is multicast or broadcast (IP or Ethernet)' },
   'packet.vlan': { type: 'number', describe: 'VLAN id, 0: none' },
   'packet.tunnel': { type: 'string', describe: 'vxlan, geneve, gre, ipip or empty' },
+  'packet.spi': { type: 'number', describe: 'IPsec (ESP, AH): security parameters index' },
   'packet.gsoSegs': { type: 'number', describe: 'segments of a GSO packet' },
   'packet.dmac': { type: 'string', describe: 'destination MAC' },
   'packet.smac': { type: 'string', describe: 'source MAC' },

@@ -50,6 +50,9 @@ const state = (slot: 'a' | 'b'): Read =>
     const number = c.named(slot === 'a' ? 'oldState' : 'newState') ?? c[slot];
     return c.point.role === 'neighbour' ? nudStateName(number) : tcpStateName(number);
   });
+/** Of a GSO packet its headers with as much payload as each segment gets. */
+const wireLen: Read = ({ len, packet: p }) =>
+  p.present && p.gsoSize > 0 && p.payload > p.gsoSize ? len - p.payload + p.gsoSize : len;
 const NS_PER_MS = 1e6;
 
 const READ: Record<FieldName, Read> = {
@@ -71,6 +74,7 @@ const READ: Record<FieldName, Read> = {
   'event.pid': (c) => c.pid,
   'event.tid': (c) => c.tid,
   'event.len': (c) => c.len,
+  'event.wireLen': wireLen,
   'event.mark': (c) => c.mark,
   'event.queue': (c) => c.queue,
   'event.table': ofKind(KIND.verdict, (c) => c.table || undefined),
@@ -107,6 +111,7 @@ const READ: Record<FieldName, Read> = {
   'packet.multicast': packet((p) => p.multicast),
   'packet.vlan': packet((p) => p.vlan),
   'packet.tunnel': packet((p) => p.tunnel),
+  'packet.spi': packet((p) => p.spi || undefined),
   'packet.gsoSegs': packet((p) => p.gsoSegs),
   'packet.dmac': packet((p) => p.dmac || undefined),
   'packet.smac': packet((p) => p.smac || undefined),

@@ -69,20 +69,22 @@ export function packetOf(cursor: EventCursor): PacketView | undefined {
     smac: packet.smac,
     dmac: packet.dmac,
   };
-  return { ...view, summary: summaryOf(view, packet.protocol) };
+  return { ...view, summary: summaryOf(view, packet) };
 }
 
 /** One line: `TCP 10.0.0.1:4711 → 10.0.0.2:80 [S] seq 1 len 0`. */
-function summaryOf(view: Omit<PacketView, 'summary'>, operation: number): string {
+function summaryOf(view: Omit<PacketView, 'summary'>, packet: EventCursor['packet']): string {
   const { src, dst, proto } = view;
   const ports = view.sport !== 0 || view.dport !== 0;
   const from = ports ? endpoint(src, view.sport) : src;
   const to = ports ? endpoint(dst, view.dport) : dst;
   const tunnel = view.tunnel === '' ? '' : ` in ${view.tunnel}`;
   if (proto === 'ARP')
-    return operation === 1 ? `ARP who has ${dst}? tell ${src}` : `ARP ${src} is at ${view.smac || '?'}`;
+    return packet.protocol === 1 ? `ARP who has ${dst}? tell ${src}` : `ARP ${src} is at ${view.smac || '?'}`;
   if (src === '') return `${proto || 'frame'} ${view.smac || '?'} → ${view.dmac || '?'}`;
   const head = `${proto} ${from} → ${to}`;
+  if (packet.laterFragment) return `${head} fragment of id ${packet.ipId}${tunnel}`;
+  if (packet.spi !== 0) return `${head} spi 0x${packet.spi.toString(16)} seq ${packet.seq}${tunnel}`;
   if (proto === 'TCP') {
     const ack = view.flags.includes('.') ? ` ack ${view.ack}` : '';
     return `${head} [${view.flags}] seq ${view.seq}${ack} len ${view.payload}${tunnel}`;

@@ -3,12 +3,15 @@ import type { ResolvedLayout } from './layout.js';
 import { protocolName, tcpFlagsText, tunnelName } from './names.js';
 
 export const ETHERTYPE = { ipv4: 0x0800, ipv6: 0x86dd, arp: 0x0806 } as const;
-export const PROTO = { icmp: 1, tcp: 6, udp: 17, icmp6: 58 } as const;
+export const PROTO = { icmp: 1, tcp: 6, udp: 17, esp: 50, ah: 51, icmp6: 58 } as const;
 export const TCP = { fin: 1, syn: 2, rst: 4, psh: 8, ack: 16 } as const;
 
 const MORE_FRAGMENTS = 0x2000;
 const FRAGMENT_OFFSET = 0x1fff;
 const DONT_FRAGMENT = 0x4000;
+/** Of an IPv6 fragment header: the offset, and with it the bit that more follow. */
+const OFFSET6 = 0xfff8;
+const FRAGMENT6 = 0xfff9;
 
 /**
  * A window on the headers of a packet record (struct vd_packet). Inside a tunnel it shows the inner headers, for these
@@ -117,11 +120,13 @@ export class PacketHeaders {
   }
   /** Part of a packet that was split: more to come, or not the first. */
   get fragment(): boolean {
-    return this.version === 4 && (this.be16(this.headersAt + this.h.frag) & (MORE_FRAGMENTS | FRAGMENT_OFFSET)) !== 0;
+    const mask = this.version === 6 ? FRAGMENT6 : MORE_FRAGMENTS | FRAGMENT_OFFSET;
+    return (this.be16(this.headersAt + this.h.frag) & mask) !== 0;
   }
   /** A fragment without a transport header. */
   get laterFragment(): boolean {
-    return this.version === 4 && (this.be16(this.headersAt + this.h.frag) & FRAGMENT_OFFSET) !== 0;
+    const mask = this.version === 6 ? OFFSET6 : FRAGMENT_OFFSET;
+    return (this.be16(this.headersAt + this.h.frag) & mask) !== 0;
   }
   get dontFragment(): boolean {
     return this.version === 4 && (this.be16(this.headersAt + this.h.frag) & DONT_FRAGMENT) !== 0;
@@ -131,6 +136,12 @@ export class PacketHeaders {
   }
   get ack(): number {
     return this.be32(this.headersAt + this.h.ack);
+  }
+  /** IPsec (ESP, AH, ESP in UDP): the security parameters index; its sequence number is {@link seq}. 0: not IPsec. */
+  get spi(): number {
+    const { protocol } = this;
+    const sealed = protocol === PROTO.esp || protocol === PROTO.ah || (protocol === PROTO.udp && this.version !== 0);
+    return sealed ? this.ack : 0;
   }
   get window(): number {
     return this.be16(this.headersAt + this.h.window);
