@@ -1,5 +1,7 @@
 import { InvalidArgumentError } from 'commander';
 import ipaddr from 'ipaddr.js';
+import { checkBackends } from '../probes/backends.js';
+import type { Backend } from '../probes/types.js';
 
 /** `30s`, `2m`, `500ms`, `1h`, or seconds as a plain number → seconds. */
 export function parseDuration(text: string): number {
@@ -51,6 +53,22 @@ export function parseProto(text: string): 'tcp' | 'udp' | 'icmp' | 'icmp6' | 'ar
 /** Whether text is an IP address or a prefix. */
 export function isAddress(text: string): boolean {
   return ipaddr.isValid(text) || ipaddr.isValidCIDR(text);
+}
+
+/** `raw-tracepoint,kprobe` → ways of attaching. @throws VdiagError (2) for one that does not exist */
+export function parseBackends(text: string): Backend[] {
+  return checkBackends(namesOf(text));
+}
+
+/** `all`, or `openvswitch,vxlan` → names. */
+export function parseModules(text: string): string[] | 'all' {
+  const names = namesOf(text);
+  if (names.length === 0) throw new InvalidArgumentError('Expected names of modules, or all.');
+  return text === 'all' ? text : names;
+}
+
+function namesOf(text: string): string[] {
+  return text.split(',').flatMap((name) => name.trim() || []);
 }
 
 /** Collects a repeatable option. */

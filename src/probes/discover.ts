@@ -136,7 +136,7 @@ function matchingNames(names: readonly string[], pattern: string | undefined): s
 
 /** First match counts. */
 const GROUPS: readonly (readonly [RegExp, ProbeGroup])[] = [
-  [/^_*(nf|nft|nfnl|ipt|ip6t|arpt|xt|ebt|iptable|ip_vs|nfqnl|nfulnl)_/, 'netfilter'],
+  [/^_*(ip_set|nf|nft|nfnl|ipt|ip6t|arpt|xt|ebt|iptable|ip_vs|nfqnl|nfulnl)_/, 'netfilter'],
   [/^_*(tun|tap|vhost|virtnet|virtio|xennet|macvtap|ovs|netvsc|veth)_/, 'virt'],
   [/^_*(tcp|udp|udplite|sctp|dccp|mptcp|tcp4|tcp6|udp4|udp6|udpv6|ping)_/, 'l4'],
   [

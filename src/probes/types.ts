@@ -148,6 +148,8 @@ export interface ProbeCause {
 export interface ProbePlan {
   set: ProbeSet;
   probes: PlannedProbe[];
+  /** Functions that discovery found, and how many of them were planned; absent when it was not asked for. */
+  discovery?: { found: number; taken: number };
 }
 
 /** What this kernel lets vdiag do: asked, never derived from the version alone. */

@@ -4,7 +4,8 @@ import { VdiagError } from '../base/errors.js';
 import type { Catalogue } from '../probes/catalogue.js';
 import { discover, type Discovery, type DiscoveryRequest, MOST_DISCOVERED } from '../probes/discover.js';
 import { kernelFiles, readKernelFunctions } from '../probes/kernel-functions.js';
-import type { HostKernel } from './kernel.js';
+import type { KernelTypes } from '../probes/kernel-types.js';
+import type { KernelCapabilities } from '../probes/types.js';
 
 /** What a user asks of discovery: see {@link DiscoveryRequest}. */
 export type DiscoveryWish = Omit<DiscoveryRequest, 'most'> & { most?: number };
@@ -16,7 +17,7 @@ export type DiscoveryWish = Omit<DiscoveryRequest, 'most'> & { most?: number };
  * @throws VdiagError (2) for a wrong pattern or module; (3) where the kernel tells no types of its functions
  */
 export function discoverFunctions(
-  kernel: HostKernel,
+  kernel: { capabilities: KernelCapabilities; types: KernelTypes | undefined },
   catalogue: Catalogue,
   wish: DiscoveryWish,
   planned: number,
@@ -37,10 +38,4 @@ export function discoverFunctions(
   return discover({ ...wish, most }, types, catalogue, (names) =>
     readKernelFunctions(names, kernelFiles(capabilities.release)),
   );
-}
-
-/** `all`, or names with commas between them. */
-export function modulesNamed(text: string | undefined): readonly string[] | 'all' | undefined {
-  if (text === undefined || text === 'all') return text;
-  return text.split(',').flatMap((name) => name.trim() || []);
 }

@@ -7,7 +7,8 @@ import type { Flavour, KernelSupport, TraceOptions, TraceSession } from '../bpf/
 import { VdiagError } from '../base/errors.js';
 import type { DoctorInput } from '../probes/doctor.js';
 import { capabilitiesOf } from '../probes/capabilities.js';
-import type { Catalogue, ProbeSelection } from '../probes/catalogue.js';
+import { type Catalogue, type ProbeSelection, selectPoints } from '../probes/catalogue.js';
+import { discoverFunctions, type DiscoveryWish } from './discovery.js';
 import { afterAttach, planProbes, requireAttached, withoutRetries } from '../probes/plan.js';
 import type { KernelTypes } from '../probes/kernel-types.js';
 import type { KernelCapabilities, ProbePlan } from '../probes/types.js';
@@ -90,17 +91,22 @@ export function requireTracing(btf?: string, flavour?: Flavour): HostKernel {
 const MAX_ROUNDS = 4;
 
 /**
- * Attaches a selection of probes: each by the best way that the kernel does not refuse.
+ * Attaches a selection of probes, and what is discovered beside it: each by the best way that the kernel does not refuse.
  * @throws VdiagError (3) if nothing at all can be attached, or a required point cannot
  */
 export function attachProbes(
   kernel: HostKernel,
   catalogue: Catalogue,
-  selection: ProbeSelection & { wantReturn?: readonly string[] },
+  selection: ProbeSelection & { wantReturn?: readonly string[]; discover?: DiscoveryWish },
   options: Omit<TraceOptions, 'requests'>,
 ): { session: TraceSession; plan: ProbePlan } {
   const { capabilities, types, btfFile, flavour } = kernel;
-  const planned = planProbes(catalogue, selection, capabilities, types);
+  const { discover } = selection;
+  const discovery =
+    discover && discoverFunctions(kernel, catalogue, discover, selectPoints(catalogue, selection).length);
+  const extra = discovery && { extra: discovery.points };
+  const planned = planProbes(catalogue, { ...selection, ...extra }, capabilities, types);
+  if (discovery) planned.plan.discovery = { found: discovery.found, taken: discovery.points.length };
   const required = selection.require ?? [];
   requireAttached(planned.plan, required);
   const session = openTrace({ ...options, requests: planned.requests, btfFile, flavour });

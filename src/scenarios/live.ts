@@ -11,10 +11,11 @@ import { createLiveSource, createRecordingSource, type EvidenceEntry, snapshotBe
 import type { ProbeSelection } from '../probes/catalogue.js';
 import { dropRulesFor, loadDropRules, probesOfDropRules } from '../probes/drop-rules.js';
 import { HostKernelNames } from '../probes/kernel-names.js';
-import type { KernelCapabilities, ProbeGroup, ProbeSet } from '../probes/types.js';
+import type { Backend, KernelCapabilities, ProbeGroup, ProbeSet } from '../probes/types.js';
 import type { Report } from '../report/types.js';
 import { conclude } from './conclude.js';
 import { resolveEndpoints } from './endpoints.js';
+import type { DiscoveryWish } from './discovery.js';
 import { attachProbes, requireTracing } from './kernel.js';
 import type { Library } from './library.js';
 import { loadScenario } from './load.js';
@@ -30,7 +31,7 @@ export interface LiveRequest {
   scenario: string;
   /** Address, prefix, device or libvirt domain. */
   ends: { src?: string; dst?: string };
-  filter: Pick<TraceFilter, 'port' | 'proto' | 'mark' | 'pid'>;
+  filter: Pick<TraceFilter, 'port' | 'proto' | 'mark' | 'pid' | 'inner'>;
   /** Only packets on these devices. */
   devices: string[];
   /** Name, path or pid. */
@@ -40,7 +41,15 @@ export interface LiveRequest {
   btf?: string;
   /** Which compiled object traces; absent: what the kernel runs best. */
   flavour?: 'modern' | 'legacy';
-  probes: { set?: ProbeSet; groups?: ProbeGroup[]; require?: string[] };
+  probes: {
+    set?: ProbeSet;
+    groups?: ProbeGroup[];
+    require?: string[];
+    /** Only these ways of attaching, in this order. */
+    backends?: Backend[];
+    /** Functions to watch beside the catalogue's points. */
+    discover?: DiscoveryWish;
+  };
   ringBytes: number;
   record?: { file: string; force: boolean };
   baseline?: { file: string; report: Report };
@@ -207,13 +216,15 @@ function selectionOf(
   { probes }: LiveRequest,
   scenario: Scenario,
   kernel: KernelCapabilities,
-): ProbeSelection & { wantReturn?: string[] } {
+): ProbeSelection & { wantReturn?: string[]; discover?: DiscoveryWish } {
   const set = probes.set ?? scenario.probes.set;
   return {
     set,
     ...(set !== 'basic' && !kernel.dropReasons && instead(kernel.release)),
     groups: probes.groups ?? scenario.probes.groups,
     require: [...(scenario.probes.require ?? []), ...(probes.require ?? [])],
+    ...(probes.backends && { backends: probes.backends }),
+    ...(probes.discover && { discover: probes.discover }),
   };
 }
 
@@ -229,7 +240,19 @@ function parametersOf(
   seconds: number,
 ): { [key: string]: Json } {
   return withoutGaps({
-    ...{ src: ends.src, dst: ends.dst, ...filter, netns, btf, flavour, set: probes.set, groups: probes.groups, seconds },
+    ...{
+      src: ends.src,
+      dst: ends.dst,
+      ...filter,
+      netns,
+      btf,
+      flavour,
+      set: probes.set,
+      groups: probes.groups,
+      backends: probes.backends,
+      discover: probes.discover && withoutGaps({ ...probes.discover }),
+      seconds,
+    },
     ...(devices.length > 0 && { devices }),
   }) as { [key: string]: Json };
 }

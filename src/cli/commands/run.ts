@@ -1,10 +1,12 @@
 import { Command, Option } from 'commander';
+import { MAX_PROBES } from '../../bpf/types.js';
 import { EXIT, VdiagError } from '../../base/errors.js';
 import { printable } from '../../base/sanitize.js';
 import type { TraceFilter } from '../../capture/types.js';
 import type { Language } from '../../knowledge/types.js';
 import { PROBE_GROUPS, PROBE_SETS } from '../../probes/catalogue.js';
-import type { ProbeGroup, ProbeSet } from '../../probes/types.js';
+import { BACKENDS } from '../../probes/backends.js';
+import type { Backend, ProbeGroup, ProbeSet } from '../../probes/types.js';
 import { renderJson } from '../../report/json.js';
 import { renderText } from '../../report/text/render.js';
 import type { Report } from '../../report/types.js';
@@ -13,9 +15,11 @@ import { answerLive, type LiveRequest } from '../../scenarios/live.js';
 import { loadLibrary } from '../../scenarios/library.js';
 import {
   collect,
+  parseBackends,
   parseDuration,
   parseInteger,
   parseMark,
+  parseModules,
   parseProto,
   parseRingSize,
   terminalWidth,
@@ -39,6 +43,10 @@ export interface RunFlags {
   set?: ProbeSet;
   group?: ProbeGroup[];
   require?: string[];
+  backend?: Backend[];
+  probeDiscover?: string;
+  probeModules?: string[] | 'all';
+  probeLimit?: number;
   btf?: string;
   flavour: 'auto' | 'modern' | 'legacy';
   ringSize: number;
@@ -82,6 +90,17 @@ export function runCommand(version: string): Command {
     .optionsGroup('How to trace:')
     .addOption(new Option('--set <set>', "how much is attached (default: the scenario's)").choices([...PROBE_SETS]))
     .addOption(new Option('--group <groups...>', 'only these probe groups').choices([...PROBE_GROUPS]))
+    .option('--backend <names>', `only these ways of attaching, in this order: ${BACKENDS.join(', ')}`, parseBackends)
+    .option(
+      '--probe-discover <regex>',
+      'watch also every kernel function of such a name that takes a packet (struct sk_buff *)',
+    )
+    .option(
+      '--probe-modules <names>',
+      'discover in these modules only: names with commas, vmlinux for the kernel itself, or all modules',
+      parseModules,
+    )
+    .option('--probe-limit <number>', 'discover at most so many functions', parseInteger(1, MAX_PROBES))
     .option('--require <point...>', 'end with status 3 if this probe point cannot be attached')
     .option('--btf <file>', 'types of a kernel without BTF: BTF, vmlinux, offsets table or the name of a shipped one')
     .addOption(
@@ -118,6 +137,10 @@ export function runCommand(version: string): Command {
           'group',
           'btf',
           'flavour',
+          'backend',
+          'probeDiscover',
+          'probeModules',
+          'probeLimit',
           'record',
           'lab',
         ],
@@ -149,6 +172,7 @@ Examples:
   vdiag run --scenario vm-to-vm-latency --src web-1 --dst 10.0.0.6 --duration 30s
   vdiag run --scenario packet-drop --dev tap1 --record drops.vdiag
   vdiag run --scenario connect-failure --dst 10.0.0.6 --port 443 --format json
+  vdiag run --scenario packet-drop --probe-discover '^(ip|tcp)_' --backend kprobe
   vdiag run --replay drops.vdiag --lang zh
   vdiag run --lab slow-bridge-port --lab-set rate=300kbit`,
     )
@@ -229,7 +253,12 @@ function liveRequest(flags: RunFlags) {
     btf: flags.btf,
     ...(flags.flavour !== 'auto' && { flavour: flags.flavour }),
     durationSeconds: duration,
-    probes: { set, groups: group, require: required },
+    probes: {
+      ...{ set, groups: group, require: required, backends: flags.backend },
+      ...((flags.probeDiscover ?? flags.probeModules) !== undefined && {
+        discover: { pattern: flags.probeDiscover, modules: flags.probeModules, most: flags.probeLimit },
+      }),
+    },
     ringBytes: ringSize,
     record: flags.record === undefined ? undefined : { file: flags.record, force: flags.force },
   };
