@@ -6,8 +6,8 @@
 #include "packet.h"
 
 /*
- * Segments of one packet that are followed: BIG TCP has some 130. The verifier of old kernels walks through each turn,
- * so there a segment is not looked at: it is known by what it reads first.
+ * Segments of one packet that are followed: BIG TCP has some 130. The verifier walks through each turn, so there a segment
+ * is not looked at: it is known by what it reads first.
  */
 #ifdef VDIAG_LEGACY
 #define VD_MAX_SEGMENTS 48
@@ -68,25 +68,18 @@ static __always_inline void vd_inherit(struct vd_hit *hit, __u64 child)
 }
 
 /* One segment of a packet that is followed. Its headers are its own. Returns the next one. */
-static __noinline __u64 vd_adopt(struct vd_hit *hit, struct vd_view *view, __u64 skb)
+static __noinline __u64 vd_adopt(struct vd_hit *hit, __u64 skb)
 {
+	struct vd_track track = {};
+
 	if (!vd_is_pointer(skb))
 		return 0;
+	track.path = hit->path;
+	track.ts = bpf_ktime_get_ns();
+	track.netns = hit->netns;
 	hit->skb = skb;
 	hit->len = BPF_CORE_READ((const struct sk_buff *)skb, len);
-#ifdef VDIAG_LEGACY
-	{
-		struct vd_track track = { .path = hit->path, .ts = bpf_ktime_get_ns(), .netns = hit->netns };
-
-		vd_keep_child(skb, &track);
-	}
-#else
-	vd_read_outer(hit, view);
-	vd_read_inner(view);
-	vd_drop_track(skb);
-	vd_start_track(hit, view);
-	vd_make_known(hit, view);
-#endif
+	vd_keep_child(skb, &track);
 	vd_emit_hop(hit);
 	return (__u64)BPF_CORE_READ((const struct sk_buff *)skb, next);
 }
@@ -95,12 +88,8 @@ static __always_inline void vd_adopt_all(struct vd_hit *hit, __u64 child)
 {
 	__u64 parent = hit->skb;
 	const struct vd_track *track = vd_track_of(parent);
-	struct vd_view *view;
 
 	if (!track || !vd_is_pointer(child) || child == parent)
-		return;
-	view = vd_claim_view(hit->probe);
-	if (!view)
 		return;
 	hit->aux = parent;
 	hit->flags = VD_FLAG_CLONED | VD_FLAG_SEGMENT;
@@ -108,9 +97,8 @@ static __always_inline void vd_adopt_all(struct vd_hit *hit, __u64 child)
 	VD_TURNS
 	for (int i = 0; i < VD_MAX_SEGMENTS; i++) {
 		if (child)
-			child = vd_adopt(hit, view, child);
+			child = vd_adopt(hit, child);
 	}
-	vd_release_view(view);
 }
 
 /* GRO: hit->skb was merged into hit->object, unless the function returned an error. */
