@@ -61,8 +61,16 @@ export function coverageOf(plan: ProbePlan): Coverage {
         hides: probe.point.hides,
       })),
     gaps,
-    notSeen: [...gaps.map((gap) => gapSentence(gap, 'en')), ...returnSentence(plan, 'en')],
-    notSeenZh: [...gaps.map((gap) => gapSentence(gap, 'zh')), ...returnSentence(plan, 'zh')],
+    notSeen: [
+      ...gaps.map((gap) => gapSentence(gap, 'en')),
+      ...returnSentence(plan, 'en'),
+      ...discoverySentence(plan, 'en'),
+    ],
+    notSeenZh: [
+      ...gaps.map((gap) => gapSentence(gap, 'zh')),
+      ...returnSentence(plan, 'zh'),
+      ...discoverySentence(plan, 'zh'),
+    ],
   };
 }
 
@@ -165,6 +173,13 @@ function returnSentence(plan: ProbePlan, language: Language): string[] {
   if (probes.length === 0) return [];
   const names = probes.map((probe) => probe.point.name).join(', ');
   return [language === 'zh' ? `以下探针没有返回值：${names}。` : `Seen without their results: ${names}.`];
+}
+
+function discoverySentence({ discovery }: ProbePlan, language: Language): string[] {
+  if (!discovery || discovery.taken >= discovery.found) return [];
+  const { found, taken } = discovery;
+  if (language === 'zh') return [`发现了 ${found} 个函数，只监视其中 ${taken} 个（--probe-limit）。`];
+  return [`Of ${found} functions that were discovered only ${taken} are watched (--probe-limit).`];
 }
 
 function capital(text: string): string {
