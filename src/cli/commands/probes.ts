@@ -84,6 +84,9 @@ function inCatalogue({ set, group, format }: ListFlags): string {
   return table(['probe', 'group', 'set', 'role', 'tracepoint', 'function'], rows);
 }
 
+/** Lines longer than this are hard to follow from a name to its reason. */
+const width = (): number => Math.min(100, terminalWidth());
+
 /** How each point would be attached on this kernel. */
 function available({ set, group, all, btf, format, lang }: ListFlags): string {
   const { capabilities, types } = examineKernel(btf);
@@ -92,8 +95,8 @@ function available({ set, group, all, btf, format, lang }: ListFlags): string {
   if (format === 'json') {
     return `${JSON.stringify({ kernel: { release: capabilities.release, arch: capabilities.arch }, ...found }, null, 2)}\n`;
   }
-  const lines = all ? [...pointTable(found, lang, terminalWidth()), ''] : [...groupTable(found, lang), ''];
-  lines.push(...availabilitySummary(found, lang, terminalWidth()));
-  if (!all) lines.push('', ...wrap(ALL_POINTS[lang], terminalWidth()));
+  const lines = all ? [...pointTable(found, lang, width()), ''] : [...groupTable(found, lang), ''];
+  lines.push(...availabilitySummary(found, lang, width()));
+  if (!all) lines.push('', ...wrap(ALL_POINTS[lang], width()));
   return `${lines.join('\n')}\n`;
 }
