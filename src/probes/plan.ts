@@ -9,6 +9,7 @@ import { type KernelFunctions, kernelFiles, readKernelFunctions } from './kernel
 import type { KernelTypes } from './kernel-types.js';
 import { meaningOnKernel } from './returns.js';
 import { stepsOf } from './steps.js';
+import { callerOf, SOME_CALLER } from './tracepoint-callers.js';
 import type { KernelCapabilities, PlannedProbe, ProbeCause, ProbePlan, ProbePoint } from './types.js';
 
 /** A plan, what to ask the kernel for, and what is left to try should it refuse. */
@@ -96,12 +97,14 @@ function modulesWithFunctions(catalogue: Catalogue, functions: KernelFunctions):
   return found;
 }
 
-/** The same, and with their modules' names, for those whose name others have as well. */
+/** The same, and with their modules' names, for those whose name others have as well; and what calls tracepoints' probes. */
 export function qualifiedNames(points: readonly ProbePoint[]): string[] {
-  return points.flatMap((point) => {
-    const names = functionNames([point]);
-    return point.module === undefined ? names : [...names, ...names.map((name) => `${point.module}:${name}`)];
+  const names = points.flatMap((point) => {
+    const own = functionNames([point]);
+    const qualified = point.module === undefined ? [] : own.map((name) => `${point.module}:${name}`);
+    return [...own, ...qualified, ...(point.tracepoint === undefined ? [] : [callerOf(point.tracepoint)])];
   });
+  return [...names, SOME_CALLER];
 }
 
 /** Every function and alias that points name. */

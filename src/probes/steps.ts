@@ -6,6 +6,7 @@ import { NEEDS_NOTHING, classicTracepoint, type TracepointRecords } from './clas
 import type { KernelFunctions } from './kernel-functions.js';
 import type { KernelTypes } from './kernel-types.js';
 import { positionsOf } from './positions.js';
+import { isSurelyAbsent } from './tracepoint-callers.js';
 import type { Backend, KernelCapabilities, ProbeCause, ProbePoint } from './types.js';
 
 /** What a point's steps depend on. */
@@ -42,7 +43,7 @@ function tracepointSteps(point: ProbePoint, index: number, context: StepContext)
   const prototype = context.types?.tracepointArgs(name);
   const absent = prototype ? undefined : absentModule(point, context);
   if (absent) return [{ cause: absent }];
-  if (!prototype && isKnown(point, context.types)) {
+  if (!prototype && (isKnown(point, context.types) || isSurelyAbsent(point.tracepoint, context.functions))) {
     return [{ cause: { code: 'no-tracepoint', detail: point.tracepoint } }];
   }
   const found = prototype ? findArguments(program(point), prototype, expected) : withoutBtf(point, expected);

@@ -38,19 +38,11 @@ export interface CatalogueOnKernel {
  */
 export function catalogueOnKernel(catalogue: Catalogue, kernel: Kernel): CatalogueOnKernel {
   const facts = kernelFacts(kernel, modulesOf(catalogue));
-  // Raw tracepoints of modules that have no types of their own show by what calls their probes (since 5.10).
-  const callers = catalogue.points.flatMap(({ tracepoint }) =>
-    tracepoint === undefined ? [] : [callerOf(tracepoint)],
-  );
-  const functions = facts.functionsAmong([...qualifiedNames(catalogue.points), ...callers]);
+  const functions = facts.functionsAmong(qualifiedNames(catalogue.points));
   const { plan } = planProbes(catalogue, { set: 'full' }, ableKernel(facts.release), facts.types, functions, {
     fields: () => undefined,
   });
-  const attachable = plan.probes.filter(
-    ({ backend, target }) =>
-      backend !== undefined &&
-      (backend !== 'raw-tracepoint' || target === undefined || functions.status(callerOf(target), false) !== 'absent'),
-  );
+  const attachable = plan.probes.filter(({ backend }) => backend !== undefined);
   return {
     release: facts.release,
     types: facts.types,
@@ -58,10 +50,6 @@ export function catalogueOnKernel(catalogue: Catalogue, kernel: Kernel): Catalog
     probes: plan.probes,
     attachable: new Set(attachable.map(({ point }) => point.name)),
   };
-}
-
-function callerOf(tracepoint: string): string {
-  return `__traceiter_${tracepoint.slice(tracepoint.indexOf(':') + 1)}`;
 }
 
 /**
