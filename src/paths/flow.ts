@@ -1,4 +1,5 @@
 import type { Device } from '../events/interned.js';
+import { SUITS } from './realm.js';
 import { type PacketHeaders, PROTO } from '../events/packet-headers.js';
 import { type Pair, hashWords } from './pair.js';
 import type { PathState } from './path-state.js';
@@ -74,8 +75,10 @@ const MAX_LARGE = 64;
 
 /** What a tuple of addresses and ports belongs to. */
 export interface FlowEntry {
-  flow: Flow;
-  reverse: boolean;
+  readonly flow: Flow;
+  readonly reverse: boolean;
+  /** Another tenant's, of the same tuple. */
+  readonly next?: FlowEntry;
 }
 
 /**
@@ -89,8 +92,27 @@ export class FlowTable {
 
   constructor(private readonly limit: number) {}
 
-  find(packet: PacketHeaders): FlowEntry | undefined {
-    return this.entries.get(tupleHash(packet, false));
+  /** The conversation that a packet which begins at this device belongs to. */
+  find(packet: PacketHeaders, device: Device): FlowEntry | undefined {
+    const first = this.entries.get(tupleHash(packet, false));
+    if (!first?.next) return first && suits(first, packet, device) > SUITS.not ? first : undefined;
+    let best: FlowEntry | undefined;
+    let most: number = SUITS.not;
+    for (let entry: FlowEntry | undefined = first; entry; entry = entry.next) {
+      const fit = suits(entry, packet, device);
+      if (fit > most) {
+        best = entry;
+        most = fit;
+      }
+    }
+    return best;
+  }
+
+  /** Where a packet's tuple belongs within a conversation that is known. */
+  of(packet: PacketHeaders, flow: Flow): FlowEntry | undefined {
+    let entry = this.entries.get(tupleHash(packet, false));
+    while (entry && entry.flow !== flow) entry = entry.next;
+    return entry;
   }
 
   /** Learns a packet's tuple and that of its replies. */
@@ -107,8 +129,22 @@ export class FlowTable {
         break;
       }
     }
-    this.entries.set(key, entry);
+    this.entries.set(key, { ...entry, ...others(this.entries.get(key), entry.flow.pair) });
   }
+}
+
+const suits = ({ flow, reverse }: FlowEntry, packet: PacketHeaders, device: Device): number =>
+  flow.pair.realm.suits(packet, device, reverse ? 1 : 0);
+
+/** Tenants that may use the same tuple at the same time. */
+const MAX_TENANTS = 8;
+
+/** The entries of other pairs, which stay behind a new one. */
+function others(first: FlowEntry | undefined, pair: Pair, room = MAX_TENANTS): { next?: FlowEntry } {
+  if (!first || room === 0) return {};
+  const { flow, reverse, next } = first;
+  const rest = others(next, pair, room - 1);
+  return flow.pair === pair ? rest : { next: { flow, reverse, ...rest } };
 }
 
 /** 53 bits of addresses, ports and protocol; `reply`: as the packet's reply will carry them. */

@@ -1,6 +1,7 @@
 import type { Device } from '../events/interned.js';
 import type { PacketHeaders } from '../events/packet-headers.js';
 import { Latency } from './latency.js';
+import { Realm, SUITS } from './realm.js';
 import type { SegmentCell } from './segments.js';
 import type { SampleSet } from './samples.js';
 
@@ -48,6 +49,7 @@ export class Pair {
   readonly protocols = new Map<string, number>();
   readonly cells: SegmentCell[] = [];
   readonly cellByKey = new Map<number, SegmentCell>();
+  readonly realm = new Realm();
   samples: SampleSet | undefined;
   firstTs = 0;
   lastTs = 0;
@@ -95,7 +97,10 @@ export class PairTable {
     private readonly first: FirstEnd | undefined,
   ) {}
 
-  /** The pair of the packet's addresses, made when it is new; undefined without addresses, or beyond the limit. */
+  /**
+   * The pair of the packet's addresses in its realm, made when it is new; undefined without addresses, or beyond the
+   * limit. @param device where the packet begins.
+   */
   find(packet: PacketHeaders, device: Device, now: number): Pair | undefined {
     const bytes = packet.addressBytes;
     if (bytes === 0) return undefined;
@@ -103,11 +108,19 @@ export class PairTable {
     const words = bytes >>> 2;
     // The same for both directions.
     const hash = (hashWords(u32, s, words) + hashWords(u32, d, words)) | 0;
+    let best: Pair | undefined;
+    let suits: number = SUITS.not;
     for (let pair = this.byHash.get(hash); pair; pair = pair.next) {
       if (pair.aWords.length !== words) continue;
-      if (same(pair.aWords, u32, s) && same(pair.bWords, u32, d)) return pair;
-      if (same(pair.aWords, u32, d) && same(pair.bWords, u32, s)) return pair;
+      const forward = same(pair.aWords, u32, s) && same(pair.bWords, u32, d);
+      if (!forward && !(same(pair.aWords, u32, d) && same(pair.bWords, u32, s))) continue;
+      const fit = pair.realm.suits(packet, device, forward ? 0 : 1);
+      if (fit > suits) {
+        best = pair;
+        suits = fit;
+      }
     }
+    if (best) return best;
     if (this.pairs.size >= this.limit && !this.makeRoom(now)) {
       if (this.missed.size < MOST_COUNTED) this.missed.add(hash);
       return undefined;

@@ -1,9 +1,10 @@
 import type { Device } from '../events/interned.js';
 import type { Flow, Request } from './flow.js';
 import type { Pair } from './pair.js';
+import type { PathView } from './types.js';
 
 /** How an skb of a path ended, as bits. */
-export const END = { delivered: 1, dropped: 2, freed: 4 } as const;
+export const END = { delivered: 1, dropped: 2, freed: 4, merged: 8 } as const;
 
 /** A packet under way. Objects are used again: `serial` tells one use from the next. */
 export class PathState {
@@ -34,6 +35,12 @@ export class PathState {
   overwritten = false;
   /** GSO: bytes of it that have not been seen as segments of their own; 0 when it was not cut up. */
   uncut = 0;
+  /** Packets that GRO merged into it. */
+  merged = 0;
+  /** It has not come beyond GRO, as far as was seen. */
+  inGro = true;
+  /** It was seen in fragments: without one of them all are lost. */
+  inFragments = false;
   /** It was received where its request began. */
   home = false;
   pair: Pair | undefined;
@@ -72,7 +79,9 @@ export class PathState {
     this.ends = 0;
     this.ended = this.overwritten = false;
     this.reverse = this.home = false;
-    this.uncut = 0;
+    this.uncut = this.merged = this.progressRole = 0;
+    this.inGro = true;
+    this.inFragments = false;
   }
 
   /** Notes a segment measured on it. */
@@ -89,6 +98,19 @@ export class PathState {
     this.measured = 0;
     this.firstDevice = this.lastDevice = this.none;
   }
+}
+
+/** How a path ended. `unfinished`: the run ended, or room was needed, before the packet's end was seen. */
+export function endOf(path: PathState, unfinished: boolean): PathView['end'] {
+  const { ends } = path;
+  if ((ends & END.delivered) !== 0) return 'delivered';
+  if (path.inFragments && (ends & END.dropped) !== 0) return 'dropped';
+  if ((ends & END.freed) !== 0) return 'freed';
+  if ((ends & END.merged) !== 0) return 'merged';
+  if ((ends & END.dropped) !== 0) return 'dropped';
+  // What was not seen to leave GRO by itself, nor dropped, went on as part of another packet.
+  if (path.inGro && (path.overwritten || !unfinished)) return 'merged';
+  return unfinished && !path.overwritten ? 'open' : 'lost';
 }
 
 /** Paths in order of age: the oldest is found, and any is moved to the end or taken out, at once. */

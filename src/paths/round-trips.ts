@@ -42,7 +42,7 @@ export class RoundTrips {
    */
   complete(reply: PathState, cells: readonly SegmentCell[]): void {
     const request = reply.answers;
-    if (!request || !(reply.home || (reply.ends & (END.delivered | END.freed)) !== 0)) return;
+    if (!request || !(reply.home || (reply.ends & (END.delivered | END.freed | END.merged)) !== 0)) return;
     const trips = request.pair.trips[request.reverse ? 1 : 0];
     const total = Math.max(0, reply.progressTs - request.firstTs);
     trips.total.record(total);

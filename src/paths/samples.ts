@@ -11,6 +11,8 @@ import type { PathView } from './types.js';
 export interface Sample {
   serial: number;
   end: PathView['end'];
+  /** Packets merged into it. */
+  merged: number;
   /** ns from the first event to the last step forward. */
   took: number;
   /** ns from first to last event. */
@@ -62,6 +64,7 @@ function sampleOf(path: PathState, end: PathView['end'], pool: HopPool): Sample 
   return {
     serial: path.serial,
     end,
+    merged: path.merged,
     took: path.progressTs - path.firstTs,
     duration: Math.max(0, path.lastTs - path.firstTs),
     records: pool.copy(path.newest),
@@ -85,5 +88,6 @@ export function viewOf(sample: Sample, pair: number, cursor: EventCursor): PathV
     previous = event;
   }
   summary ||= previous ? `${previous.probe} ${previous.device}`.trim() : '';
-  return { id: sample.serial, pair, summary, end: sample.end, duration: sample.duration / 1e6, events };
+  const { serial: id, end, merged, duration } = sample;
+  return { id, pair, summary, end, ...(merged > 0 && { merged }), duration: duration / 1e6, events };
 }

@@ -1,42 +1,23 @@
 import { type DecodeContext, EventCursor } from '../events/cursor.js';
 import { FLAG, KIND } from '../events/layout.js';
-import { ROLES, roleNumber } from '../events/probe-table.js';
-import { Flow, FlowTable } from './flow.js';
+import { ROLES } from '../events/probe-table.js';
+import { assign } from './conversations.js';
+import { FlowTable } from './flow.js';
 import { HopPool } from './hop-pool.js';
 import { type HostDevice, HostDevices } from './host-devices.js';
+import { DEFAULT_LIMITS, type TrackerLimits } from './limits.js';
+import { Lineage } from './lineage.js';
 import { type FirstEnd, PairTable } from './pair.js';
 import { Carriers, PathIndex } from './path-index.js';
-import { END, PathList, PathState } from './path-state.js';
+import { END, endOf, PathList, PathState } from './path-state.js';
 import { RoundTrips } from './round-trips.js';
 import { SampleSet } from './samples.js';
 import { SegmentMeter } from './segments.js';
+import { ARRIVED, BESIDE, beforeGro, IN_QUEUE, ROLE } from './steps.js';
 import { Stitcher } from './stitch.js';
 import { summarise, type PathAnalysis } from './summary.js';
-import type { PathView, SegmentSpec } from './types.js';
+import type { SegmentSpec } from './types.js';
 import { QdiscWaits, SchedWaits } from './waits.js';
-
-/** What a tracker may hold; the defaults keep it below some 80 MB. */
-export interface TrackerLimits {
-  /** Packets under way at one time. */
-  paths: number;
-  /** Events of packets under way. */
-  hops: number;
-  /** Events of one packet that are kept; later ones are only counted. */
-  hopsOfPath: number;
-  pairs: number;
-  flows: number;
-  /** Pairs of which paths are shown. */
-  sampledPairs: number;
-  /** A packet that does nothing for so long (ns) is given up. */
-  idleNs: number;
-  /** How long (ns) an ended packet is kept for events that come late, from another CPU. */
-  lingerNs: number;
-}
-
-const DEFAULT_LIMITS: TrackerLimits = {
-  ...{ paths: 32768, hops: 131072, hopsOfPath: 96, pairs: 256, flows: 16384, sampledPairs: 16 },
-  ...{ idleNs: 30e9, lingerNs: 20e6 },
-};
 
 /** What a tracker is to do: plain data, so that it can cross to a Worker. */
 export interface TrackerOptions {
@@ -50,26 +31,6 @@ export interface TrackerOptions {
   limits?: Partial<TrackerLimits>;
 }
 
-const ROLE = {
-  receive: roleNumber('receive'),
-  transmitted: roleNumber('transmitted'),
-  deliver: roleNumber('deliver'),
-  localOut: roleNumber('local-out'),
-};
-/** Roles that say nothing about how far a packet has come. */
-const BESIDE = Uint8Array.from(ROLES, (role) =>
-  ['free', 'drop', 'clone', 'other', 'socket-state', 'neighbour', 'sched'].includes(role) ? 1 : 0,
-);
-/** Roles after which a packet lies in a queue. */
-const IN_QUEUE = Uint8Array.from(ROLES, (role) =>
-  role === 'queue' || role === 'enqueue' || role === 'dequeue' ? 1 : 0,
-);
-/** Roles in which a segment that was cut from a larger packet is first seen. */
-const AFTER_QUEUE = Uint8Array.from(ROLES, (role) =>
-  ['dequeue', 'transmit', 'transmitted', 'drop', 'free'].includes(role) ? 1 : 0,
-);
-/** Roles after which a packet is in somebody else's hands: there it may end unseen. */
-const ARRIVED = Uint8Array.from(ROLES, (role) => (['receive', 'local-in', 'deliver'].includes(role) ? 1 : 0));
 /** Ages are kept to this (ns): a packet's events come in bursts, and need not each be told. */
 const GRAIN_NS = 1e6;
 /** Left alone for so long (ns) when the run ends, a packet is not just under way: it is stuck. */
@@ -91,6 +52,8 @@ export class PathTracker {
   private readonly trips = new RoundTrips();
   private readonly stitcher = new Stitcher();
   private readonly carriers = new Carriers();
+  private readonly lineage: Lineage;
+  private readonly beforeGro: Uint8Array;
   private readonly sched = new SchedWaits();
   private readonly devices: HostDevices;
   private readonly meter: SegmentMeter;
@@ -122,6 +85,8 @@ export class PathTracker {
     this.devices = new HostDevices(options.devices ?? []);
     this.meter = new SegmentMeter(options.segments, cursor, this.pool, this.devices);
     this.qdiscs = new QdiscWaits(cursor, this.pool);
+    this.lineage = new Lineage(cursor, this.pool, this.flows, this.stitcher, this.limits.hopsOfPath);
+    this.beforeGro = beforeGro(cursor.probes);
   }
 
   /**
@@ -150,8 +115,9 @@ export class PathTracker {
     if (!path) {
       // The end of a transmission may come after the packet's own end; alone it tells nothing.
       if (role === ROLE.transmitted && (flags & FLAG.born) === 0) return;
-      path = this.stitched(cursor, role);
-      if (!path) path = this.begin(cursor, ts);
+      path = this.lineage.parentOf(cursor, role, this.now);
+      if (path) this.addSkb(path, cursor);
+      else path = this.begin(cursor, ts);
       this.index.set(key, path);
       this.carriers.carry(cursor.skb, path);
     } else if ((flags & FLAG.cloned) !== 0) this.addSkb(path, cursor);
@@ -167,13 +133,18 @@ export class PathTracker {
     facts.lastDevice = first ? '' : path.lastDevice.name;
     this.add(path, cursor, ts, device.id, role, known || !first);
     path.lastProbe = cursor.probe;
-    if (device.id !== 0) path.lastDevice = device;
+    if (this.beforeGro[cursor.probe] === 0) path.inGro = false;
+    if (device.id !== 0) {
+      if (device.netns !== path.lastDevice.netns) path.pair?.realm.visit(device);
+      path.lastDevice = device;
+    }
     if (ts > path.lastTs) path.lastTs = ts;
     if (ts - path.touchedTs > GRAIN_NS) {
       path.touchedTs = ts;
       if (path.ended) this.ended.touch(path);
       else this.open.touch(path);
     }
+    if ((flags & FLAG.merged) !== 0) this.mergedInto(path, cursor.aux);
     if ((flags & (FLAG.freed | FLAG.dropped)) !== 0) this.endOfSkb(path, cursor.skb, (flags & FLAG.dropped) !== 0);
     if (this.now - this.expiredTs > GRAIN_NS) this.expire();
   }
@@ -214,21 +185,15 @@ export class PathTracker {
     return path;
   }
 
-  /** The path that an skb, first seen in the middle of its way, belongs to. */
-  private stitched(cursor: EventCursor, role: number): PathState | undefined {
-    if (cursor.kind !== KIND.packet) return undefined;
-    const { packet } = cursor;
-    const copy = this.stitcher.find(packet, role, cursor.device, this.now);
-    const path = copy ?? this.gsoParent(cursor, role);
-    if (!path) return undefined;
-    if (!copy) path.uncut = Math.max(0, path.uncut - packet.payload);
-    this.addSkb(path, cursor);
-    return path;
-  }
-
   /** One more skb carries the packet, which so lives on if it had ended. */
   private addSkb(path: PathState, cursor: EventCursor): void {
+    // The kernel side knew a packet again by its headers in the very skb that carried it: it had no room to remember it.
+    if (cursor.aux === cursor.skb && !path.ended && this.carriers.find(cursor.skb) === path) {
+      this.forgotten++;
+      return;
+    }
     path.skbs++;
+    if ((cursor.flags & FLAG.segment) !== 0) path.uncut = 0;
     this.carriers.carry(cursor.skb, path);
     if (!path.ended) return;
     path.ended = false;
@@ -248,8 +213,8 @@ export class PathTracker {
    */
   private isReply(path: PathState, cursor: EventCursor): boolean {
     if (cursor.kind !== KIND.packet || !path.flow) return false;
-    const entry = this.flows.find(cursor.packet);
-    if (entry?.flow !== path.flow || entry.reverse === path.reverse) return false;
+    const entry = this.flows.of(cursor.packet, path.flow);
+    if (!entry || entry.reverse === path.reverse) return false;
     cursor.flags = (cursor.flags & ~FLAG.rewritten) | FLAG.born;
     return true;
   }
@@ -258,26 +223,6 @@ export class PathTracker {
   private abandon(path: PathState): void {
     path.overwritten = true;
     if (!path.ended) this.end(path);
-  }
-
-  /**
-   * A segment that was cut from a larger packet carries a part of its bytes, and is first seen where that one was queued:
-   * behind the queue (tbf) or before the driver. The same bytes given to a queue are a retransmission.
-   */
-  private gsoParent(cursor: EventCursor, role: number): PathState | undefined {
-    const { packet } = cursor;
-    if (AFTER_QUEUE[role] === 0 || !packet.isTcp || packet.payload === 0) return undefined;
-    const entry = this.flows.find(packet);
-    const path = entry?.flow.largeWith(packet.seq, entry.reverse);
-    return path && path.skbs < this.limits.hopsOfPath && this.wasQueuedOn(path, cursor.device.id) ? path : undefined;
-  }
-
-  private wasQueuedOn(path: PathState, device: number): boolean {
-    const { pool } = this;
-    for (let hop = path.newest; hop >= 0; hop = pool.before[hop]) {
-      if (pool.device[hop] === device && IN_QUEUE[this.cursor.probes.roles[pool.probe[hop]]] === 1) return true;
-    }
-    return false;
   }
 
   private add(path: PathState, cursor: EventCursor, ts: number, device: number, role: number, later: boolean): void {
@@ -315,7 +260,7 @@ export class PathTracker {
     const consumer = device.id === 0 ? undefined : this.devices.find(device)?.consumer;
     if (consumer && consumer.pid !== pid && !consumer.tids.includes(tid)) return;
     // A copy made for a packet socket (tcpdump) was never under way itself.
-    if (path.events > 1 && !this.wentOn(path, cursor.skb)) return;
+    if (path.events > 1 && !this.lineage.wentOn(path, cursor.skb)) return;
     path.ends |= END.delivered;
     if (ts > path.progressTs) path.progressTs = ts;
     this.meter.event(path, hop, pid, tid);
@@ -324,11 +269,13 @@ export class PathTracker {
   /** Learns who talks to whom, from the first headers and from changed ones. */
   private headers(path: PathState, cursor: EventCursor): void {
     const { packet, flags } = cursor;
-    if (!path.pair) this.assign(path, cursor);
+    if (!path.pair) assign(path, cursor, this.pairs, this.flows, this.now);
+    if (packet.fragment) path.inFragments = true;
     const { flow } = path;
     if (!flow) return;
     if ((flags & (FLAG.rewritten | FLAG.tunnel)) !== 0) {
       if ((flags & FLAG.rewritten) !== 0) this.flows.learn(packet, flow, path.reverse);
+      flow.pair.realm.label(packet);
       // Out of its tunnel it may be cloned like any other.
       this.stitcher.remember(path, packet, this.now);
       return;
@@ -344,37 +291,22 @@ export class PathTracker {
     if (this.options.roundTrips) this.trips.enter(path, packet);
   }
 
-  private assign(path: PathState, cursor: EventCursor): void {
-    const { packet, device } = cursor;
-    let entry = this.flows.find(packet);
-    if (!entry) {
-      const pair = this.pairs.find(packet, device, this.now);
-      if (!pair) return;
-      const reverse = this.pairs.isReverse(pair, packet);
-      const flow = new Flow(pair);
-      this.flows.learn(packet, flow, reverse);
-      entry = { flow, reverse };
-    }
-    const { flow, reverse } = entry;
-    const { pair } = flow;
-    path.flow = flow;
-    path.pair = pair;
-    path.reverse = reverse;
-    const direction = reverse ? 1 : 0;
-    if (pair.total === 0) pair.firstTs = path.firstTs;
-    pair.packets[direction]++;
-    pair.bytes[direction] += cursor.len;
-    pair.lastTs = Math.max(pair.lastTs, path.firstTs);
-    (reverse ? pair.bDevices : pair.aDevices).add(path.firstDevice);
-    const { proto } = packet;
-    if (pair.protocols.size < 16 || pair.protocols.has(proto)) {
-      pair.protocols.set(proto, (pair.protocols.get(proto) ?? 0) + 1);
-    }
+  /**
+   * GRO merged the packet into the one before it, with which it goes on. Parts of one packet that are merged again are
+   * that packet.
+   */
+  private mergedInto(path: PathState, skb: number): void {
+    const other = this.carriers.find(skb);
+    path.skbs--;
+    if (other === path) return;
+    if (other) other.merged++;
+    path.ends |= END.merged;
+    if (path.skbs <= 0 && !path.ended) this.end(path);
   }
 
   private endOfSkb(path: PathState, skb: number, dropped: boolean): void {
     // A clone that ended where it was made got nowhere; one that went on says what became of the packet.
-    if ((path.skbs <= 1 && path.ends === 0) || this.wentOn(path, skb)) {
+    if ((path.skbs <= 1 && path.ends === 0) || this.lineage.wentOn(path, skb)) {
       path.ends |= dropped && !this.isRoutine(path) ? END.dropped : END.freed;
     }
     if (--path.skbs > 0 || path.ended) return;
@@ -400,18 +332,6 @@ export class PathTracker {
     path.ended = true;
     this.open.remove(path);
     this.ended.append(path);
-  }
-
-  /** Whether this skb took a step of its packet's way. */
-  private wentOn(path: PathState, skb: number): boolean {
-    const { pool } = this;
-    const { roles } = this.cursor.probes;
-    const low = skb >>> 0;
-    for (let hop = path.newest; hop >= 0; hop = pool.before[hop]) {
-      const role = roles[pool.probe[hop]];
-      if (pool.skb[hop] === low && BESIDE[role] === 0 && role !== ROLE.deliver) return true;
-    }
-    return false;
   }
 
   private expire(): void {
@@ -464,12 +384,4 @@ export class PathTracker {
     path.clear();
     this.spare.push(path);
   }
-}
-
-/** `unfinished`: the run ended, or room was needed, before the packet's end was seen. */
-function endOf(path: PathState, unfinished: boolean): PathView['end'] {
-  if ((path.ends & END.delivered) !== 0) return 'delivered';
-  if ((path.ends & END.freed) !== 0) return 'freed';
-  if ((path.ends & END.dropped) !== 0) return 'dropped';
-  return unfinished && !path.overwritten ? 'open' : 'lost';
 }

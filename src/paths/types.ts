@@ -110,8 +110,13 @@ export interface PathView {
   id: number;
   pair: number;
   summary: string;
-  /** `freed`, `dropped`, `delivered`, `open` (still under way when the run ended), `lost` (its end was not seen). */
-  end: 'freed' | 'dropped' | 'delivered' | 'open' | 'lost';
+  /**
+   * `freed`, `dropped`, `delivered`, `merged` (GRO made it a part of another packet), `open` (still under way when the run
+   * ended), `lost` (its end was not seen).
+   */
+  end: 'freed' | 'dropped' | 'delivered' | 'merged' | 'open' | 'lost';
+  /** Packets that GRO merged into it; absent: none. */
+  merged?: number;
   /** ms from first to last event. */
   duration: number;
   events: SkbEvent[];

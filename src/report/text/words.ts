@@ -51,7 +51,7 @@ export interface Words {
   baseline: string;
   sched: string;
   ended: Record<'interrupted' | 'cut', string>;
-  ends: Record<'freed' | 'dropped' | 'delivered' | 'open' | 'lost', string>;
+  ends: Record<'freed' | 'dropped' | 'delivered' | 'merged' | 'open' | 'lost', string>;
   /** Of a drop's reason that the kernel did not give, and of a drop of which it is not known. */
   inferred: string;
   noReason: string;
@@ -126,7 +126,10 @@ const en: Words = {
   baseline: 'Against the baseline',
   sched: 'Waiting for a CPU',
   ended: { interrupted: 'interrupted', cut: 'the recording ends early' },
-  ends: { freed: 'done', dropped: 'dropped', delivered: 'delivered', open: 'still under way', lost: 'end not seen' },
+  ends: {
+    ...{ freed: 'done', dropped: 'dropped', delivered: 'delivered', merged: 'merged into another packet (GRO)' },
+    ...{ open: 'still under way', lost: 'end not seen' },
+  },
   exit: (status) =>
     `exit status ${status} (${['nothing at or above the --fail-on level', 'something at or above the --fail-on level was found'][status]})`,
   caveat: 'note',
@@ -199,7 +202,10 @@ const zh: Words = {
   baseline: '与基线对比',
   sched: '等待 CPU',
   ended: { interrupted: '被中断', cut: '录制文件不完整' },
-  ends: { freed: '正常结束', dropped: '被丢弃', delivered: '已送达', open: '仍在途', lost: '结局未见' },
+  ends: {
+    ...{ freed: '正常结束', dropped: '被丢弃', delivered: '已送达', merged: '被 GRO 合并到其他数据包' },
+    ...{ open: '仍在途', lost: '结局未见' },
+  },
   exit: (status) =>
     `退出状态 ${status}（${['没有达到 --fail-on 级别的问题', '存在达到 --fail-on 级别的问题'][status]}）`,
   caveat: '注意',
