@@ -98,7 +98,7 @@ async function examine(
     if (proof.outcome === 'unknown') confidence = 'likely';
   }
   const doubted = await suspicionRestsOnAbsence(rule, subject, input, resolve);
-  if (doubted) confidence = 'likely';
+  if (doubted || (!rule.proof && isInferred(subject))) confidence = 'likely';
   const data: Record<string, unknown> = { subject: subject.data, evidence: facts.evidence, run: input.run };
   const why = (rule.why ?? []).map((line): EvidenceLine => ({
     text: fillTemplate(line.text, data),
@@ -139,6 +139,13 @@ async function suspicionRestsOnAbsence(
     name.startsWith('evidence.') ? evidence(name, params) : facts.resolve(name, params),
   );
   return outcome !== 'true';
+}
+
+/** What it rests on is a drop for which the kernel gave no reason: the place alone proves nothing. */
+function isInferred({ finding }: Subject): boolean {
+  if (!finding?.tags.includes('drop')) return false;
+  const { reasonInferred, reason, location } = finding.subject;
+  return reasonInferred !== undefined || (location !== undefined && (reason ?? 'NOT_SPECIFIED') === 'NOT_SPECIFIED');
 }
 
 /** Places that can be compared are the same place; what has no place (a retransmission, a slow pair) can be anywhere. */

@@ -27,10 +27,13 @@ export function observedLines(subject: Subject): EvidenceLine[] {
     const [most, ...others] = finding.flows;
     const where = others.length > 0 ? `   mostly ${most.flow}` : '';
     const whereZh = others.length > 0 ? `   主要是 ${most.flow}` : '';
+    const inferred = finding.subject.reasonInferred !== undefined;
+    const how = inferred ? ` (inferred from where it was freed: ${finding.subject.location})` : '';
+    const howZh = inferred ? `（据释放位置推断：${finding.subject.location}）` : '';
     lines.push(
       observed(
-        `${count(finding.count)} × ${finding.message}${where}`,
-        `${count(finding.count)} × ${finding.messageZh}${whereZh}`,
+        `${count(finding.count)} × ${finding.message}${how}${where}`,
+        `${count(finding.count)} × ${finding.messageZh}${howZh}${whereZh}`,
       ),
     );
   }

@@ -23,7 +23,9 @@ function unexplainedDrops(input: DiagnosisInput, open: readonly FindingGroup[]):
   return open
     .filter((group) => group.level !== 'info' && group.tags.includes('drop'))
     .map(async (group) => {
-      const { reason = 'no reason given', location = 'unknown', device } = group.subject;
+      const { location = 'unknown', device, reasonInferred } = group.subject;
+      const given = group.subject.reason ?? 'no reason given';
+      const reason = reasonInferred === undefined ? given : `${given}, inferred`;
       const on = device ? ` on ${device}` : '';
       const onZh = device ? `（设备 ${device}）` : '';
       return {

@@ -64,7 +64,7 @@ const READ: Record<FieldName, Read> = {
   'event.errno': errno,
   'event.verdict': verdict,
   'event.reason': reason,
-  'event.reasonInferred': (c) => (c.dropped ? reasonInferred(c) : undefined),
+  'event.reasonInferred': (c) => reasonInferred(c) || undefined,
   'event.location': location,
   'event.function': (c) => functionOf(location(c)),
   'event.device': (c) => c.device.name || undefined,

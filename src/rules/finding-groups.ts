@@ -20,6 +20,7 @@ const SHARED = [
   'event.probe',
   'event.hook',
   'event.verdict',
+  'event.reasonInferred',
   'event.function',
   'event.family',
   'event.errno',

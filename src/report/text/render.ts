@@ -111,7 +111,10 @@ function findings(report: Report, words: Words, colours: Colours, zh: boolean, w
   if (serious.length > 0) {
     lines.push(colours.bold(words.findings));
     for (const finding of serious) {
-      const text = `${pad(words[finding.level], 6)} ${count(finding.count)} × ${printable(zh ? finding.messageZh : finding.message)}  (${finding.rule})`;
+      const { open, close } = words.marks;
+      const inferred = finding.subject.reasonInferred === undefined ? '' : `${open}${words.inferred}${close}`;
+      const message = `${printable(zh ? finding.messageZh : finding.message)}${inferred}`;
+      const text = `${pad(words[finding.level], 6)} ${count(finding.count)} × ${message}  (${finding.rule})`;
       lines.push(...wrap(text, width - 2, '         ').map((line) => `  ${line}`));
     }
   }
