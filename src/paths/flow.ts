@@ -4,10 +4,35 @@ import { type PacketHeaders, PROTO } from '../events/packet-headers.js';
 import { type Pair, hashWords } from './pair.js';
 import type { PathState } from './path-state.js';
 
+/** What makes a packet that a router between two legs of its way has sent on, and nothing else, the same again. */
+export interface PacketKey {
+  /** TCP: the sequence number after its last byte; ICMP: its sequence number. */
+  readonly number: number;
+  /** TCP: what it acknowledges. */
+  readonly ack: number;
+  readonly ipId: number;
+  readonly ttl: number;
+}
+
+/**
+ * Whether a packet is another one sent on by a router that this host does not see into, a guest: that took from its time
+ * to live, and a retransmission starts with the whole of it again. A datagram without a number is never known again.
+ */
+export function isSentOn(packet: PacketKey, earlier: PacketKey): boolean {
+  const { number, ack, ipId, ttl } = earlier;
+  return (
+    packet.ttl < ttl &&
+    packet.number === number &&
+    packet.ack === ack &&
+    packet.ipId === ipId &&
+    (ipId !== 0 || number !== 0)
+  );
+}
+
 /** A packet that waits for its reply. */
 export class Request {
   /** `path.serial` tells whether the path still is the one, or has ended and been used again. */
-  readonly serial: number;
+  serial: number;
   readonly pair: Pair;
   readonly reverse: boolean;
   readonly firstTs: number;
@@ -15,16 +40,17 @@ export class Request {
   readonly firstDevice: Device;
   /** When it had reached its consumer, as far as was seen. */
   deliveredTs: number;
-  /** Segments measured on it, as in its path. */
-  cells: readonly number[] = NONE;
-  times: readonly number[] = NONE;
+  /** When the first leg of its reply began; 0: there is one leg only. */
+  answeredTs = 0;
+  /** Segments measured on the legs that are over, of the request and of its reply. */
+  readonly cells: number[] = [];
+  readonly times: number[] = [];
 
-  /** @param key TCP: the acknowledgement that covers it; ICMP: its sequence number. */
+  /** @param path the leg of its way that it is on. */
   constructor(
-    readonly path: PathState,
+    public path: PathState,
     pair: Pair,
-    readonly key: number,
-    readonly ipId: number,
+    public key: PacketKey,
   ) {
     this.serial = path.serial;
     this.pair = pair;
@@ -33,9 +59,22 @@ export class Request {
     this.firstDevice = path.firstDevice;
     this.deliveredTs = path.firstTs;
   }
+
+  /** Takes over what was measured on a leg. */
+  add(leg: PathState): void {
+    for (let i = 0; i < leg.measured; i++) {
+      this.cells.push(leg.cells[i]);
+      this.times.push(leg.times[i]);
+    }
+  }
 }
 
-const NONE: readonly number[] = [];
+/** A packet that was found to be an answer: a router may send it on. */
+export interface Answer {
+  readonly key: PacketKey;
+  readonly path: PathState;
+  readonly serial: number;
+}
 
 /** One direction of a conversation. */
 export class HalfFlow {
@@ -44,6 +83,8 @@ export class HalfFlow {
   started = false;
   /** Oldest first. */
   waiting: Request[] = [];
+  /** The latest packets of this direction that answered. */
+  answers: Answer[] = [];
 }
 
 /** A conversation: the packets of one pair of ports (or ICMP identifier) in both directions. */

@@ -1,5 +1,5 @@
 import { type PacketHeaders, PROTO, TCP } from '../events/packet-headers.js';
-import { type Flow, type HalfFlow, Request, isEcho } from './flow.js';
+import { type Flow, type HalfFlow, isEcho, isSentOn, type PacketKey, Request } from './flow.js';
 import { END, type PathState } from './path-state.js';
 import type { SegmentCell } from './segments.js';
 
@@ -7,12 +7,15 @@ import type { SegmentCell } from './segments.js';
 const MAX_DATAGRAMS = 8;
 const MAX_SEGMENTS = 16;
 const MAX_ECHOES = 16;
+/** Answers of one direction that may be on their way through a router. */
+const MAX_ANSWERS = 8;
 /** An answer that comes later (ns) answers something else. */
 const PATIENCE_NS = { datagram: 10e9, other: 60e9 };
 
 /**
  * Finds which packet answers which: ICMP echo by identifier and sequence, TCP by the first acknowledgement that covers
- * the data, UDP by order within a conversation.
+ * the data, UDP by order within a conversation. A packet that a guest routes is on several legs of one way: a round trip
+ * goes from the first leg of the request to the last of its answer.
  */
 export class RoundTrips {
   count = 0;
@@ -21,9 +24,11 @@ export class RoundTrips {
   enter(path: PathState, packet: PacketHeaders): void {
     const { flow } = path;
     if (!flow || packet.laterFragment) return;
-    if (packet.isTcp) this.tcp(path, flow, packet);
-    else if (packet.isIcmp) this.icmp(path, flow, packet);
-    else if (packet.protocol === PROTO.udp && packet.version !== 0) this.udp(path, flow);
+    const key = keyOf(packet);
+    if (this.sentOn(path, half(flow, path.reverse), key)) return;
+    if (packet.isTcp) this.tcp(path, flow, packet, key);
+    else if (packet.isIcmp) this.icmp(path, flow, packet, key);
+    else if (packet.protocol === PROTO.udp && packet.version !== 0) this.udp(path, flow, key);
   }
 
   /** Takes what is known of a request from its path, which is about to go (or has been answered). */
@@ -31,8 +36,7 @@ export class RoundTrips {
     const { path } = request;
     if (path.serial !== request.serial) return;
     request.deliveredTs = path.progressTs;
-    request.cells = path.cells.slice(0, path.measured);
-    request.times = path.times.slice(0, path.measured);
+    request.add(path);
     path.request = undefined;
   }
 
@@ -46,7 +50,7 @@ export class RoundTrips {
     const trips = request.pair.trips[request.reverse ? 1 : 0];
     const total = Math.max(0, reply.progressTs - request.firstTs);
     trips.total.record(total);
-    trips.turnaround.record(reply.firstTs - request.deliveredTs);
+    trips.turnaround.record((request.answeredTs || reply.firstTs) - request.deliveredTs);
     trips.sum += total;
     this.count++;
     const begun = request.reverse ? 1 : 0;
@@ -54,49 +58,74 @@ export class RoundTrips {
     addTimes(cells, begun, reply.cells, reply.times, reply.measured);
   }
 
-  private icmp(path: PathState, flow: Flow, packet: PacketHeaders): void {
+  /** Whether the packet is a further leg of one that waits for its answer, or of an answer. */
+  private sentOn(path: PathState, own: HalfFlow, key: PacketKey): boolean {
+    for (let i = own.waiting.length - 1; i >= 0; i--) {
+      const request = own.waiting[i];
+      if (!isSentOn(key, request.key)) continue;
+      this.settle(request);
+      request.path = path;
+      request.serial = path.serial;
+      request.key = key;
+      path.request = request;
+      return true;
+    }
+    for (let i = own.answers.length - 1; i >= 0; i--) {
+      const { path: leg, serial, key: earlier } = own.answers[i];
+      const request = leg.serial === serial ? leg.answers : undefined;
+      if (!request || !isSentOn(key, earlier)) continue;
+      request.answeredTs ||= leg.firstTs;
+      request.add(leg);
+      leg.answers = undefined;
+      path.answers = request;
+      own.answers[i] = { key, path, serial: path.serial };
+      return true;
+    }
+    return false;
+  }
+
+  private icmp(path: PathState, flow: Flow, packet: PacketHeaders, key: PacketKey): void {
     if (!isEcho(packet)) return;
     const { icmpType, second16: sequence } = packet;
     const own = half(flow, path.reverse);
     if (icmpType === 8 || icmpType === 128) {
-      this.wait(own, path, sequence, 0, MAX_ECHOES);
+      this.wait(own, path, key, MAX_ECHOES);
       return;
     }
     const { waiting } = half(flow, !path.reverse);
     // The newest with that number: an older one was lost, and numbers come again.
     for (let i = waiting.length - 1; i >= 0; i--) {
-      if (waiting[i].key !== sequence) continue;
-      this.answer(path, waiting[i], PATIENCE_NS.other);
+      if (waiting[i].key.number !== sequence) continue;
+      this.answer(path, own, key, waiting[i], PATIENCE_NS.other);
       waiting.splice(i, 1);
       return;
     }
   }
 
-  private udp(path: PathState, flow: Flow): void {
+  private udp(path: PathState, flow: Flow, key: PacketKey): void {
     const asked = half(flow, !path.reverse);
     const own = half(flow, path.reverse);
     const request =
       asked.waiting.length > 0 && asked.waiting.length < MAX_DATAGRAMS ? asked.waiting.shift() : undefined;
     if (request) {
-      this.answer(path, request, PATIENCE_NS.datagram);
+      this.answer(path, own, key, request, PATIENCE_NS.datagram);
       return;
     }
     asked.waiting.length = 0;
-    this.wait(own, path, 0, 0, MAX_DATAGRAMS);
+    this.wait(own, path, key, MAX_DATAGRAMS);
   }
 
-  private tcp(path: PathState, flow: Flow, packet: PacketHeaders): void {
-    const { tcpFlags, seq, ipId } = packet;
+  private tcp(path: PathState, flow: Flow, packet: PacketHeaders, key: PacketKey): void {
+    const { tcpFlags, seq } = packet;
     const own = half(flow, path.reverse);
-    if ((tcpFlags & TCP.ack) !== 0) this.acknowledge(path, half(flow, !path.reverse), packet.ack);
-    const length = packet.payload + ((tcpFlags & (TCP.syn | TCP.fin)) !== 0 ? 1 : 0);
-    if (length === 0 || (tcpFlags & TCP.rst) !== 0) return;
-    const end = (seq + length) >>> 0;
+    if ((tcpFlags & TCP.ack) !== 0) this.acknowledge(path, own, key, half(flow, !path.reverse));
+    const end = key.number;
+    if (end === seq || (tcpFlags & TCP.rst) !== 0) return;
     const syn = (tcpFlags & TCP.syn) !== 0;
     if (own.started && (syn ? own.nextSeq === end : after(own.nextSeq, seq))) {
       // Sent again, so an acknowledgement would be for either (Karn); unless a guest between has passed the same packet on.
-      if (!own.waiting.some((request) => request.key === end && request.ipId === ipId && ipId !== 0)) {
-        own.waiting = own.waiting.filter((request) => !after(request.key, seq));
+      if (!own.waiting.some(({ key: other }) => other.number === end && other.ipId === key.ipId && key.ipId !== 0)) {
+        own.waiting = own.waiting.filter((request) => !after(request.key.number, seq));
       }
       if (after(end, own.nextSeq)) own.nextSeq = end;
       return;
@@ -106,29 +135,32 @@ export class RoundTrips {
     own.started = true;
     own.nextSeq = end;
     // With more under way than are followed, the older ones stay: their acknowledgement comes first.
-    if (own.waiting.length < MAX_SEGMENTS) this.wait(own, path, end, ipId, MAX_SEGMENTS);
+    if (own.waiting.length < MAX_SEGMENTS) this.wait(own, path, key, MAX_SEGMENTS);
   }
 
   /** Of all that this acknowledges the newest is answered: the older ones it covers waited for that one (delayed ACK). */
-  private acknowledge(path: PathState, asked: HalfFlow, ack: number): void {
+  private acknowledge(path: PathState, own: HalfFlow, key: PacketKey, asked: HalfFlow): void {
     let covered = 0;
-    while (covered < asked.waiting.length && !after(asked.waiting[covered].key, ack)) covered++;
+    while (covered < asked.waiting.length && !after(asked.waiting[covered].key.number, key.ack)) covered++;
     if (covered === 0) return;
-    this.answer(path, asked.waiting[covered - 1], PATIENCE_NS.other);
+    this.answer(path, own, key, asked.waiting[covered - 1], PATIENCE_NS.other);
     asked.waiting.splice(0, covered);
   }
 
-  private wait(own: HalfFlow, path: PathState, key: number, ipId: number, most: number): void {
+  private wait(own: HalfFlow, path: PathState, key: PacketKey, most: number): void {
     if (!path.pair) return;
     if (own.waiting.length >= most) own.waiting.shift();
-    const request = new Request(path, path.pair, key, ipId);
+    const request = new Request(path, path.pair, key);
     path.request = request;
     own.waiting.push(request);
   }
 
-  private answer(reply: PathState, request: Request, patience: number): void {
+  private answer(reply: PathState, own: HalfFlow, key: PacketKey, request: Request, patience: number): void {
     this.settle(request);
-    if (reply.firstTs >= request.firstTs && reply.firstTs - request.firstTs < patience) reply.answers = request;
+    if (reply.firstTs < request.firstTs || reply.firstTs - request.firstTs >= patience) return;
+    reply.answers = request;
+    if (own.answers.length >= MAX_ANSWERS) own.answers.shift();
+    own.answers.push({ key, path: reply, serial: reply.serial });
   }
 }
 
@@ -152,6 +184,13 @@ function addTimes(
     cell.inTrips[begun] += cell.longest;
     cell.longest = 0;
   }
+}
+
+function keyOf(packet: PacketHeaders): PacketKey {
+  const { ipId, ttl } = packet;
+  if (!packet.isTcp) return { number: packet.isIcmp ? packet.second16 : 0, ack: 0, ipId, ttl };
+  const length = packet.payload + ((packet.tcpFlags & (TCP.syn | TCP.fin)) !== 0 ? 1 : 0);
+  return { number: (packet.seq + length) >>> 0, ack: packet.ack, ipId, ttl };
 }
 
 const half = (flow: Flow, reverse: boolean): HalfFlow => flow.halves[reverse ? 1 : 0];
