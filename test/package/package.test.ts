@@ -82,6 +82,7 @@ describe('the package', function () {
     expect(files).to.include.members([
       'dist/cli/main.js',
       'bpf/build/vdiag.bpf.o',
+      'bpf/build/vdiag-legacy.bpf.o',
       'rules/lifecycle.yaml',
       'rules/scenarios/vm-to-vm-latency.yaml',
       'knowledge-base/en/l4/port-closed.md',
