@@ -3,7 +3,7 @@
  * the same time where processors and memory allow; at the end the table of what each kernel takes of the catalogue.
  */
 import { spawn } from 'node:child_process';
-import { appendFileSync, existsSync, rmSync } from 'node:fs';
+import { appendFileSync, existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism, freemem } from 'node:os';
 import { parseArgs } from 'node:util';
 import cliTable from 'cli-table3';
@@ -33,6 +33,9 @@ const USAGE = `usage: npm run test:kernels -- [KERNEL ...] [options]
 const MEMORY_EACH = 2 << 30;
 /** Time after which a kernel's tests are ended, ms. */
 const KERNEL_MS = 20 * 60_000;
+
+/** Stands for the tests that choose their kernels themselves. */
+const ALL = 'all';
 
 interface Wanted {
   kernels: (KernelName | 'given')[];
@@ -111,15 +114,26 @@ async function prepare({ kernels, given }: Wanted): Promise<void> {
   }
 }
 
+/** The files of test/kernels: those whose tests are the same on each kernel, and those that choose their kernels themselves. */
+function testFiles(only: string | undefined): { ofEach: string[]; once: string[] } {
+  const files = readdirSync(packagePath('test', 'kernels'))
+    .filter((name) => name.endsWith('.test.ts') && name.includes(only ?? ''))
+    .map((name) => `test/kernels/${name}`);
+  const isOfEach = (file: string): boolean =>
+    /\b(forKernels|kernelsUnderTest)\(/.test(readFileSync(packagePath(file), 'utf8'));
+  return { ofEach: files.filter(isOfEach), once: files.filter((file) => !isOfEach(file)) };
+}
+
 /** The tests of one kernel. @returns whether all passed, and what they printed unless that went straight to the terminal. */
-function testKernel(name: string, wanted: Wanted, direct: boolean): Promise<{ ok: boolean; output: string }> {
-  const { given, only, writeTable } = wanted;
+function testKernel(
+  name: string,
+  files: readonly string[],
+  { given, writeTable }: Wanted,
+  direct: boolean,
+): Promise<{ ok: boolean; output: string }> {
   const child = spawn(
     process.execPath,
-    [
-      packagePath('node_modules', 'mocha', 'bin', 'mocha.js'),
-      ...['--timeout', '600000', `test/kernels/**/*${only ?? ''}*.test.ts`],
-    ],
+    [packagePath('node_modules', 'mocha', 'bin', 'mocha.js'), ...['--timeout', '600000', ...files]],
     {
       cwd: packagePath(),
       stdio: ['ignore', direct ? 'inherit' : 'pipe', direct ? 'inherit' : 'pipe'],
@@ -131,7 +145,7 @@ function testKernel(name: string, wanted: Wanted, direct: boolean): Promise<{ ok
               ...(given.modules !== undefined && { VDIAG_TEST_KERNEL_MODULES: given.modules }),
               ...(given.btf !== undefined && { VDIAG_TEST_KERNEL_BTF: given.btf }),
             }
-          : { VDIAG_TEST_KERNELS: name }),
+          : name !== ALL && { VDIAG_TEST_KERNELS: name }),
         ...(writeTable && { VDIAG_WRITE_TABLE: '1' }),
       },
     },
@@ -169,15 +183,23 @@ async function main(): Promise<number> {
   rmSync(cachePath('matrix'), { recursive: true, force: true });
   await prepare(wanted);
   const { kernels, jobs, writeTable } = wanted;
-  const waiting = [...kernels];
+  const { ofEach, once } = testFiles(wanted.only);
+  if (ofEach.length + once.length === 0) {
+    process.stderr.write(`test:kernels: no file of test/kernels has "${wanted.only}" in its name\n`);
+    return 2;
+  }
+  const waiting: { name: string; files: string[] }[] = [];
+  if (ofEach.length > 0) waiting.push(...kernels.map((name) => ({ name, files: ofEach })));
+  if (once.length > 0 && kernels.length === KERNELS.length) waiting.push({ name: ALL, files: once });
   const failed: string[] = [];
   const took: string[] = [];
   const work = async (): Promise<void> => {
-    for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) {
+    for (let next = waiting.shift(); next; next = waiting.shift()) {
+      const { name, files } = next;
       const started = performance.now();
       const direct = jobs === 1 || kernels.length === 1;
       process.stdout.write(`== kernel ${name}\n`);
-      const { ok, output } = await testKernel(name, wanted, direct);
+      const { ok, output } = await testKernel(name, files, wanted, direct);
       const seconds = Math.round((performance.now() - started) / 1000);
       if (!ok) failed.push(name);
       took.push(`${name} ${seconds} s`);

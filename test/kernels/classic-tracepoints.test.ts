@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs';
 import { expect } from 'chai';
 import type { FailedProbe } from '../../src/bpf/types.js';
 import { decodeRecord } from '../support/ring-records.js';
-import { runInVm } from './harness.js';
+import { forKernels, runInVm } from './harness.js';
 
 const TARGETS: readonly (readonly [target: string, program: string])[] = [
   ['net:netif_receive_skb', 'skb'],
@@ -41,30 +41,32 @@ console.log(JSON.stringify({ failed: session.failed, records }));
 session.close();
 `;
 
-describe('classic tracepoints on 6.1', function () {
-  this.timeout(300_000);
+forKernels(({ name, kernel }) => {
+  describe(`classic tracepoints on kernel ${name}`, function () {
+    this.timeout(300_000);
 
-  it('show a packet’s way and why another is dropped', async () => {
-    const result = await runInVm({
-      kernel: '6.1',
-      project: true,
-      timeoutSeconds: 120,
-      files: { 'trace.mjs': JOB },
-      job: 'mount -t tracefs none /sys/kernel/tracing; ip link set lo up; node trace.mjs',
+    it('show a packet’s way and why another is dropped', async () => {
+      const result = await runInVm({
+        kernel,
+        project: true,
+        timeoutSeconds: 120,
+        files: { 'trace.mjs': JOB },
+        job: 'mount -t tracefs none /sys/kernel/tracing; ip link set lo up; node trace.mjs',
+      });
+      expect(result.stdout, result.stderr).to.not.equal('');
+      const outcome = JSON.parse(result.stdout) as { failed: FailedProbe[]; records: string[] };
+      expect(outcome.failed).to.deep.equal([]);
+      const records = outcome.records
+        .map((record) => decodeRecord(Buffer.from(record, 'base64')))
+        .sort((one, other) => one.ts - other.ts);
+      const request = records.find(({ outer }) => outer?.icmpType === 8);
+      const path = records.filter((record) => record.path === request?.path).map(({ probe }) => TARGETS[probe]![0]);
+      expect(path).to.include.members(['net:net_dev_queue', 'net:net_dev_xmit', 'net:netif_receive_skb']);
+      expect(records.find(({ probe }) => probe === 2)).to.deep.include({ dev: 'lo', ret: 0 });
+      const drop = records.find(({ flags }) => flags.includes('DROPPED'));
+      expect(drop?.ret).to.be.greaterThan(1);
+      expect(drop?.aux).to.be.greaterThan(0);
+      rmSync(result.artefacts, { recursive: true });
     });
-    expect(result.stdout, result.stderr).to.not.equal('');
-    const outcome = JSON.parse(result.stdout) as { failed: FailedProbe[]; records: string[] };
-    expect(outcome.failed).to.deep.equal([]);
-    const records = outcome.records
-      .map((record) => decodeRecord(Buffer.from(record, 'base64')))
-      .sort((one, other) => one.ts - other.ts);
-    const request = records.find(({ outer }) => outer?.icmpType === 8);
-    const path = records.filter((record) => record.path === request?.path).map(({ probe }) => TARGETS[probe]![0]);
-    expect(path).to.include.members(['net:net_dev_queue', 'net:net_dev_xmit', 'net:netif_receive_skb']);
-    expect(records.find(({ probe }) => probe === 2)).to.deep.include({ dev: 'lo', ret: 0 });
-    const drop = records.find(({ flags }) => flags.includes('DROPPED'));
-    expect(drop?.ret).to.be.greaterThan(1);
-    expect(drop?.aux).to.be.greaterThan(0);
-    rmSync(result.artefacts, { recursive: true });
   });
 });

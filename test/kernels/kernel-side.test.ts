@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs';
 import { expect } from 'chai';
 import type { AttachedProbe, AttachRequest, FailedProbe, TraceCounters } from '../../src/bpf/types.js';
 import { decodeRecord, type RingRecord } from '../support/ring-records.js';
-import { runInVm } from './harness.js';
+import { forKernels, runInVm } from './harness.js';
 
 /** Runs in the VM, on the built project: attaches the requests of its argument, runs the traffic, prints the records. */
 const JOB = `
@@ -207,108 +207,112 @@ const NF_DROP = 0;
 const NF_ACCEPT = 1;
 const HOOK_FORWARD = 2;
 
-describe('the kernel side on 6.1: functions', function () {
-  this.timeout(300_000);
-  let outcome: { attached: AttachedProbe[]; failed: FailedProbe[]; counters: TraceCounters; records: string[] };
-  let records: RingRecord[];
-  const of = (index: number): RingRecord[] => records.filter(({ probe }) => probe === index);
+forKernels(({ name, kernel }) => {
+  describe(`the kernel side on kernel ${name}: functions`, function () {
+    this.timeout(300_000);
+    let outcome: { attached: AttachedProbe[]; failed: FailedProbe[]; counters: TraceCounters; records: string[] };
+    let records: RingRecord[];
+    const of = (index: number): RingRecord[] => records.filter(({ probe }) => probe === index);
 
-  before(async () => {
-    const result = await runInVm({
-      kernel: '6.1',
-      project: true,
-      timeoutSeconds: 150,
-      files: {
-        'trace.mjs': JOB,
-        'trace.json': JSON.stringify({ requests: REQUESTS, filter: { src: '10.191.1.2', dst: '10.191.2.2' } }),
-        'network.sh': NETWORK,
-        'traffic.sh': TRAFFIC,
-      },
-      job: 'sh network.sh && node trace.mjs && bpftool prog list | grep -c vd_ >&2; true',
+    before(async () => {
+      const result = await runInVm({
+        kernel,
+        project: true,
+        timeoutSeconds: 150,
+        files: {
+          'trace.mjs': JOB,
+          'trace.json': JSON.stringify({ requests: REQUESTS, filter: { src: '10.191.1.2', dst: '10.191.2.2' } }),
+          'network.sh': NETWORK,
+          'traffic.sh': TRAFFIC,
+        },
+        job: 'sh network.sh && node trace.mjs && bpftool prog list | grep -c vd_ >&2; true',
+      });
+      expect(result.stdout, result.stderr).to.not.equal('');
+      outcome = JSON.parse(result.stdout) as typeof outcome;
+      records = outcome.records
+        .map((record) => decodeRecord(Buffer.from(record, 'base64')))
+        .sort((a, b) => a.ts - b.ts);
+      expect(result.stderr.trim().split('\n').at(-1), 'programs left behind').to.equal('0');
+      rmSync(result.artefacts, { recursive: true });
     });
-    expect(result.stdout, result.stderr).to.not.equal('');
-    outcome = JSON.parse(result.stdout) as typeof outcome;
-    records = outcome.records.map((record) => decodeRecord(Buffer.from(record, 'base64'))).sort((a, b) => a.ts - b.ts);
-    expect(result.stderr.trim().split('\n').at(-1), 'programs left behind').to.equal('0');
-    rmSync(result.artefacts, { recursive: true });
-  });
 
-  it('attaches what exists and says why the rest is not', () => {
-    expect(outcome.attached.map(({ index }) => index).sort((a, b) => a - b)).to.deep.equal([
-      0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 18,
-    ]);
-    expect(outcome.failed.map(({ why }) => why)).to.deep.equal([
-      'open a perf event: ENOENT',
-      'BTF does not know the function no_such_function',
-    ]);
-    expect(outcome.counters).to.deep.equal({
-      ...{ ringFull: 0, noWorkSpace: 0, pathsForgotten: 0, copiesForgotten: 0, parseFailures: 0, missedReturns: 0 },
+    it('attaches what exists and says why the rest is not', () => {
+      expect(outcome.attached.map(({ index }) => index).sort((a, b) => a - b)).to.deep.equal([
+        0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 18,
+      ]);
+      expect(outcome.failed.map(({ why }) => why)).to.deep.equal([
+        'open a perf event: ENOENT',
+        'BTF does not know the function no_such_function',
+      ]);
+      expect(outcome.counters).to.deep.equal({
+        ...{ ringFull: 0, noWorkSpace: 0, pathsForgotten: 0, copiesForgotten: 0, parseFailures: 0, missedReturns: 0 },
+      });
     });
-  });
 
-  it('follows a packet by kprobe, fentry, kretprobe and fexit', () => {
-    const request = records.find(({ outer }) => outer?.icmpType === 8);
-    const path = records.filter((record) => record.path === request?.path);
-    const passed = new Set(path.map(({ probe }) => probe));
-    for (const index of [0, 1, 2, 3]) expect(passed, REQUESTS[index].target).to.include(index);
-    const delivered = path.find(({ probe }) => probe === 2);
-    expect(delivered).to.deep.include({ ret: 0, flags: ['RETURN'], dev: 'eth0' });
-  });
-
-  for (const [way, index] of [
-    ['kretprobe', 4],
-    ['fexit', 12],
-  ] as const) {
-    it(`tells the iptables table that dropped, by ${way}`, () => {
-      const drop = of(index).find(({ kind, ret }) => kind === 'VERDICT' && ret === NF_DROP);
-      expect(drop).to.deep.include({ table: 'filter', chain: '', hook: HOOK_FORWARD, pf: 2, flags: ['RETURN'] });
-      const packet = records.find(({ path, outer }) => path === drop?.path && outer);
-      expect(packet?.outer).to.deep.include({ dport: 81, src: '10.191.1.2' });
-      expect(of(index).some(({ kind, ret }) => kind === 'VERDICT' && ret === NF_ACCEPT)).to.equal(true);
+    it('follows a packet by kprobe, fentry, kretprobe and fexit', () => {
+      const request = records.find(({ outer }) => outer?.icmpType === 8);
+      const path = records.filter((record) => record.path === request?.path);
+      const passed = new Set(path.map(({ probe }) => probe));
+      for (const index of [0, 1, 2, 3]) expect(passed, REQUESTS[index].target).to.include(index);
+      const delivered = path.find(({ probe }) => probe === 2);
+      expect(delivered).to.deep.include({ ret: 0, flags: ['RETURN'], dev: 'eth0' });
     });
-  }
 
-  for (const [way, index] of [
-    ['kretprobe', 11],
-    ['fexit', 5],
-  ] as const) {
-    it(`tells the nftables chain that dropped, by ${way}`, () => {
-      const drop = of(index).find(({ kind, ret }) => kind === 'VERDICT' && ret === NF_DROP);
-      const seen = of(index).map(({ kind, ret, table, chain, hook }) => ({ kind, ret, table, chain, hook }));
-      expect(drop, JSON.stringify(seen)).to.deep.include({ table: 'fw', chain: 'gate', hook: HOOK_FORWARD });
-      expect(records.find(({ path, outer }) => path === drop?.path && outer)?.outer).to.deep.include({ dport: 82 });
-    });
-  }
-
-  for (const [way, index] of [
-    ['kretprobe', 13],
-    ['fexit', 6],
-  ] as const) {
-    it(`tells the hook that dropped, of packets that are freed by then, by ${way}`, () => {
-      const drops = of(index).filter(({ kind, ret }) => kind === 'VERDICT' && ret === NF_DROP);
-      const ports = drops.map(
-        ({ path }) => records.find((record) => record.path === path && record.outer)?.outer?.dport,
-      );
-      expect(new Set(ports)).to.deep.equal(new Set([81, 82]));
-      for (const drop of drops) expect(drop).to.deep.include({ hook: HOOK_FORWARD, pf: 2 });
-    });
-  }
-
-  it('tells sockets and drops with their reason', () => {
-    const states = of(10);
-    expect(states.map(({ b }) => b)).to.include.members([2, 7]);
-    expect(states[0].socket).to.deep.include({ dst: '10.191.2.2', protocol: 6 });
-    const drops = of(8).filter(({ flags }) => flags.includes('DROPPED'));
-    expect(drops.length).to.be.greaterThan(1);
-    // SKB_DROP_REASON_NETFILTER_DROP of 6.1 (include/net/dropreason.h).
-    expect(drops.map(({ ret }) => ret)).to.include(7);
-  });
-
-  it('gives the copy for a raw socket the path of the packet', () => {
-    const clones = of(7).filter(({ flags }) => flags.includes('CLONED'));
-    expect(clones.length).to.be.greaterThan(0);
-    for (const clone of clones) {
-      expect(records.some(({ path, skb }) => path === clone.path && skb === clone.aux)).to.equal(true);
+    for (const [way, index] of [
+      ['kretprobe', 4],
+      ['fexit', 12],
+    ] as const) {
+      it(`tells the iptables table that dropped, by ${way}`, () => {
+        const drop = of(index).find(({ kind, ret }) => kind === 'VERDICT' && ret === NF_DROP);
+        expect(drop).to.deep.include({ table: 'filter', chain: '', hook: HOOK_FORWARD, pf: 2, flags: ['RETURN'] });
+        const packet = records.find(({ path, outer }) => path === drop?.path && outer);
+        expect(packet?.outer).to.deep.include({ dport: 81, src: '10.191.1.2' });
+        expect(of(index).some(({ kind, ret }) => kind === 'VERDICT' && ret === NF_ACCEPT)).to.equal(true);
+      });
     }
+
+    for (const [way, index] of [
+      ['kretprobe', 11],
+      ['fexit', 5],
+    ] as const) {
+      it(`tells the nftables chain that dropped, by ${way}`, () => {
+        const drop = of(index).find(({ kind, ret }) => kind === 'VERDICT' && ret === NF_DROP);
+        const seen = of(index).map(({ kind, ret, table, chain, hook }) => ({ kind, ret, table, chain, hook }));
+        expect(drop, JSON.stringify(seen)).to.deep.include({ table: 'fw', chain: 'gate', hook: HOOK_FORWARD });
+        expect(records.find(({ path, outer }) => path === drop?.path && outer)?.outer).to.deep.include({ dport: 82 });
+      });
+    }
+
+    for (const [way, index] of [
+      ['kretprobe', 13],
+      ['fexit', 6],
+    ] as const) {
+      it(`tells the hook that dropped, of packets that are freed by then, by ${way}`, () => {
+        const drops = of(index).filter(({ kind, ret }) => kind === 'VERDICT' && ret === NF_DROP);
+        const ports = drops.map(
+          ({ path }) => records.find((record) => record.path === path && record.outer)?.outer?.dport,
+        );
+        expect(new Set(ports)).to.deep.equal(new Set([81, 82]));
+        for (const drop of drops) expect(drop).to.deep.include({ hook: HOOK_FORWARD, pf: 2 });
+      });
+    }
+
+    it('tells sockets and drops with their reason', () => {
+      const states = of(10);
+      expect(states.map(({ b }) => b)).to.include.members([2, 7]);
+      expect(states[0].socket).to.deep.include({ dst: '10.191.2.2', protocol: 6 });
+      const drops = of(8).filter(({ flags }) => flags.includes('DROPPED'));
+      expect(drops.length).to.be.greaterThan(1);
+      // SKB_DROP_REASON_NETFILTER_DROP of 6.1 (include/net/dropreason.h).
+      expect(drops.map(({ ret }) => ret)).to.include(7);
+    });
+
+    it('gives the copy for a raw socket the path of the packet', () => {
+      const clones = of(7).filter(({ flags }) => flags.includes('CLONED'));
+      expect(clones.length).to.be.greaterThan(0);
+      for (const clone of clones) {
+        expect(records.some(({ path, skb }) => path === clone.path && skb === clone.aux)).to.equal(true);
+      }
+    });
   });
 });

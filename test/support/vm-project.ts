@@ -63,6 +63,7 @@ async function buildIfStale(): Promise<void> {
   );
   // tsc writes its output in spite of type errors; whether those may stay is the linter's question.
   if (!existsSync(packagePath('dist'))) throw new Error(`the project does not compile: ${result.stdout}`);
+  await execa(process.execPath, ['--import=tsx', packagePath('scripts', 'make-ahead.ts')], { cwd: packagePath() });
 }
 
 function stampsTimes(folder: string): number[] {
