@@ -71,6 +71,11 @@ function namesOf(text: string): string[] {
   return text.split(',').flatMap((name) => name.trim() || []);
 }
 
+/** Collects names that are given one by one, or several with commas between them. */
+export function collectNames(value: string, previous: string[] = []): string[] {
+  return [...previous, ...value.split(',').filter((name) => name !== '')];
+}
+
 /** Collects a repeatable option. */
 export function collect(value: string, previous: string[]): string[] {
   return [...previous, value];

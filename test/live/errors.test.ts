@@ -176,6 +176,17 @@ describe('a run that cannot be', function () {
     });
   });
 
+  it('of required points that cannot be attached, each is named with its reason', async () => {
+    const { points } = JSON.parse((await vdiag('probes', 'list', '--available', '--format', 'json')).stdout) as {
+      points: { probe: string; backend?: string; why: string[] }[];
+    };
+    const lacking = points.filter(({ backend }) => backend === undefined).slice(0, 2);
+    const outcome = await vdiag(...RUN, '--require', lacking.map(({ probe }) => probe).join(','));
+    expect(outcome.status).to.equal(lacking.length > 0 ? 3 : 0);
+    for (const { probe, why } of lacking)
+      expect(outcome.stderr).to.include(`probe "${probe}" is required`).and.include(why[0]!);
+  });
+
   it('whose probe cannot be had names it', async () => {
     const outcome = await vdiag(...RUN, '--require', 'kfree_skbb');
     expectOneMessage(outcome, 2, /kfree_skbb.*did you mean "kfree_skb"/);

@@ -15,6 +15,7 @@ import { answerLive, type LiveRequest } from '../../scenarios/live.js';
 import { loadLibrary } from '../../scenarios/library.js';
 import {
   collect,
+  collectNames,
   parseBackends,
   parseDuration,
   parseInteger,
@@ -101,7 +102,7 @@ export function runCommand(version: string): Command {
       parseModules,
     )
     .option('--probe-limit <number>', 'discover at most so many functions', parseInteger(1, MAX_PROBES))
-    .option('--require <point...>', 'end with status 3 if this probe point cannot be attached')
+    .option('--require <points...>', 'end with status 3 if any of these probe points cannot be attached', collectNames)
     .option('--btf <file>', 'types of a kernel without BTF: BTF, vmlinux, offsets table or the name of a shipped one')
     .addOption(
       new Option(
