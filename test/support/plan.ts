@@ -37,4 +37,6 @@ export const TEST_PLAN = planOf([
   { name: 'icmp_send', group: 'l3', role: 'icmp-error', fields: { a: 'icmpType', b: 'icmpCode' } },
   { name: 'sched_switch', group: 'sched', role: 'sched' },
   { name: 'tcp_retransmit_skb', group: 'l4', role: 'retransmit' },
+  { name: 'napi_gro_receive_entry', group: 'l2', role: 'other' },
+  { name: 'skb_gro_receive', group: 'lifecycle', role: 'other', returns: 'errno' },
 ]);
