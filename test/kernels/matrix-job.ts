@@ -37,6 +37,8 @@ export interface MatrixOutcome {
   /** Modules that points name and that this kernel could not load. */
   lackedModules: string[];
   lacks: { capability: string; why: string }[];
+  /** What was said of a point whose module was not loaded yet, and what such points hide. */
+  unloaded: { point: string; reasons: string[]; notSeen: string[] };
   sets: Record<'standard' | 'full', SetRun>;
   /** Every function that takes a packet, found by its type, attached at once. */
   discovery?: Pick<SetRun, 'planned' | 'attached' | 'openMs' | 'detachMs'>;
@@ -49,10 +51,14 @@ import { existsSync } from 'node:fs';
 import { spawnSync } from 'node:child_process';
 import { release } from 'node:os';
 import { loadCatalogue } from '/vdiag/dist/probes/catalogue.js';
+import { coverageOf } from '/vdiag/dist/probes/coverage.js';
+import { planProbes } from '/vdiag/dist/probes/plan.js';
 import { attachProbes, examineKernel } from '/vdiag/dist/scenarios/kernel.js';
 
 const catalogue = loadCatalogue();
 const modules = [...new Set(catalogue.points.flatMap(({ module }) => module ?? []))];
+const before = examineKernel(existsSync('given.btf') ? 'given.btf' : undefined);
+const firewall = planProbes(catalogue, { set: 'basic', only: ['nft_do_chain'] }, before.capabilities, before.types).plan;
 const lackedModules = modules.filter((name) => spawnSync('modprobe', [name], { stdio: 'ignore' }).status !== 0);
 const kernel = examineKernel(existsSync('given.btf') ? 'given.btf' : undefined);
 
@@ -82,6 +88,7 @@ const standard = run('standard');
 const full = run('full');
 console.log(JSON.stringify({
   release: release(), lackedModules, lacks: kernel.capabilities.lacks.map(({ capability, why }) => ({ capability, why })),
+  unloaded: { point: 'nft_do_chain', reasons: firewall.probes[0].reasons, notSeen: coverageOf(firewall).notSeen },
   sets: { standard: standard.outcome, full: full.outcome },
   points: full.plan.probes.map(({ point, backend, target, reasons, causes }) => ({
     name: point.name, group: point.group, tier: point.tier, backend, target, reasons, causes: (causes ?? []).map(({ code }) => code),

@@ -46,6 +46,22 @@ forKernels(({ name, kernel, btf }) => {
       expect(attached / planned, standing).to.be.at.least(0.9);
     });
 
+    if (name !== 'given') {
+      it('tracepoints are raw, functions by kprobe, verdicts with their return', () => {
+        const backendOf = (point: string): string | undefined =>
+          outcome.points.find((each) => each.name === point)?.backend;
+        expect(backendOf('netif_receive_skb')).to.equal('raw-tracepoint');
+        expect(backendOf('ip_rcv')).to.match(/^kprobe/);
+        for (const point of ['ipt_do_table', 'ip6t_do_table', 'nft_do_chain', 'skb_clone'])
+          expect(backendOf(point), point).to.be.oneOf(['fexit', 'kretprobe']);
+      });
+
+      it('of a firewall whose module is not loaded it is said that no packet passes there, and that nothing is hidden', () => {
+        expect(outcome.unloaded.reasons).to.deep.equal(['module nf_tables is not loaded, so no packet passes there']);
+        expect(outcome.unloaded.notSeen).to.deep.equal([]);
+      });
+    }
+
     for (const [tier, least] of Object.entries(THRESHOLDS)) {
       it(`of ${tier} points at least ${least * 100} %`, () => {
         const { attached, of } = tierCounts(outcome, tier);
