@@ -110,6 +110,11 @@ export class WireWriter {
     return this.raw(this.record('vd_hop', KIND.hop, input, input.flags ?? 0));
   }
 
+  /** A place without a packet; `skb` is the object's address. */
+  point(input: HopInput): this {
+    return this.raw(this.record('vd_hop', KIND.point, { ...input, path: 0 }, input.flags ?? 0));
+  }
+
   /** A packet with its headers. */
   packet(input: PacketInput): this {
     const bytes = this.record('vd_packet', KIND.packet, { ...input, flags: 0 }, input.flagsWire ?? FLAG.born);
