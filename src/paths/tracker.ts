@@ -258,12 +258,17 @@ export class PathTracker {
   private delivered(path: PathState, cursor: EventCursor, hop: number, ts: number): void {
     const { device, pid, tid } = cursor;
     const consumer = device.id === 0 ? undefined : this.devices.find(device)?.consumer;
-    if (consumer && consumer.pid !== pid && !consumer.tids.includes(tid)) return;
+    if (consumer && consumer.pid !== pid && !consumer.tids.includes(tid) && !this.isVhostOf(consumer.pid, tid)) return;
     // A copy made for a packet socket (tcpdump) was never under way itself.
     if (path.events > 1 && !this.lineage.wentOn(path, cursor.skb)) return;
     path.ends |= END.delivered;
     if (ts > path.progressTs) path.progressTs = ts;
     this.meter.event(path, hop, pid, tid);
+  }
+
+  /** A kernel thread of vhost that was made after the run began: its name tells whom it serves (before 6.4, vhost.c). */
+  private isVhostOf(pid: number, tid: number): boolean {
+    return this.sched.comm(tid) === `vhost-${pid}`;
   }
 
   /** Learns who talks to whom, from the first headers and from changed ones. */

@@ -1,0 +1,25 @@
+import { expect } from 'chai';
+import { echo, MS, TAP1, TAP2, Traffic, US } from '../support/traffic.js';
+
+const A = '10.0.0.5';
+const B = '10.0.0.6';
+
+describe('readers of taps', () => {
+  it('know the vhost thread of a consumer by its name when it was made after the run began', () => {
+    const read = (comm: string): number => {
+      const traffic = new Traffic();
+      traffic.writer.sched({ ts: US, probe: 'sched_switch', pid: 5000, tid: 5000, wait: US, comm });
+      const packet = traffic.packet(MS, 'netif_receive_skb', TAP1, echo(A, B, 1));
+      packet.hop(MS + US, 'net_dev_queue', TAP2).hop(MS + 2 * US, 'net_dev_start_xmit', TAP2);
+      packet.hop(MS + 3 * US, 'net_dev_xmit', TAP2);
+      packet.hop(MS + 54 * US, 'skb_copy_datagram_iovec', TAP2, { pid: 5000, tid: 5000 });
+      const consumer = { pid: 4711, comm: 'qemu', tids: [4711] };
+      const devices = [{ ...TAP2, netns: 100, name: 'tap2', kind: 'tap', consumer }];
+      const { segments } = traffic.analyse({ devices }).pairs[0];
+      return segments.find(({ spec }) => spec.id === 'ring')?.latency.count ?? 0;
+    };
+    expect(read('vhost-4711')).to.equal(1);
+    expect(read('vhost-4712')).to.equal(0);
+    expect(read('tcpdump')).to.equal(0);
+  });
+});
