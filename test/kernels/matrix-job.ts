@@ -40,7 +40,7 @@ export interface MatrixOutcome {
   /** What was said of a point whose module was not loaded yet, and what such points hide. */
   unloaded: { point: string; reasons: string[]; notSeen: string[] };
   sets: Record<'standard' | 'full', SetRun>;
-  /** Every function that takes a packet, found by its type, attached at once. */
+  /** The basic set and as many functions that take a packet as discovery offers when nothing else is asked. */
   discovery?: Pick<SetRun, 'planned' | 'attached' | 'openMs' | 'detachMs'>;
   points: MatrixPoint[];
 }
@@ -62,10 +62,10 @@ const firewall = planProbes(catalogue, { set: 'basic', only: ['nft_do_chain'] },
 const lackedModules = modules.filter((name) => spawnSync('modprobe', [name], { stdio: 'ignore' }).status !== 0);
 const kernel = examineKernel(existsSync('given.btf') ? 'given.btf' : undefined);
 
-function run(set) {
+function run(set, more = {}) {
   const started = performance.now();
   let attaching;
-  const { session, plan } = attachProbes(kernel, catalogue, { set }, {
+  const { session, plan } = attachProbes(kernel, catalogue, { set, ...more }, {
     filter: {}, ringBytes: 1 << 20, paused: true,
     onProgress: () => (attaching ??= performance.now()),
   });
@@ -73,6 +73,7 @@ function run(set) {
   const costs = session.costs();
   session.detach();
   const detached = performance.now();
+  console.error(set, Object.keys(more).join(), ((detached - started) / 1000).toFixed(1), 's');
   session.close();
   const sum = (of) => costs.reduce((all, cost) => all + of(cost), 0);
   const verified = costs.flatMap(({ verifiedInstructions }) => verifiedInstructions || []);
@@ -86,10 +87,12 @@ function run(set) {
 }
 const standard = run('standard');
 const full = run('full');
+// Needs the kernel's own types, so that a kernel without them cannot.
+const discovery = existsSync('/sys/kernel/btf/vmlinux') ? run('basic', { discover: { pattern: '.' } }).outcome : undefined;
 console.log(JSON.stringify({
   release: release(), lackedModules, lacks: kernel.capabilities.lacks.map(({ capability, why }) => ({ capability, why })),
   unloaded: { point: 'nft_do_chain', reasons: firewall.probes[0].reasons, notSeen: coverageOf(firewall).notSeen },
-  sets: { standard: standard.outcome, full: full.outcome },
+  sets: { standard: standard.outcome, full: full.outcome }, discovery,
   points: full.plan.probes.map(({ point, backend, target, reasons, causes }) => ({
     name: point.name, group: point.group, tier: point.tier, backend, target, reasons, causes: (causes ?? []).map(({ code }) => code),
   })),
