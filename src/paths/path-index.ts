@@ -80,6 +80,12 @@ export class Carriers {
     this.paths[at] = path;
   }
 
+  /** The skb was seen to end: whatever its address carries next is not this packet. */
+  ended(skb: number): void {
+    const at = placeOf(skb);
+    if (this.skbs[at] === skb) this.paths[at] = undefined;
+  }
+
   find(skb: number): PathState | undefined {
     const at = placeOf(skb);
     const path = this.paths[at];

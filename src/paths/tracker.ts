@@ -310,6 +310,7 @@ export class PathTracker {
   }
 
   private endOfSkb(path: PathState, skb: number, dropped: boolean): void {
+    this.carriers.ended(skb);
     // A clone that ended where it was made got nowhere; one that went on says what became of the packet.
     if ((path.skbs <= 1 && path.ends === 0) || this.lineage.wentOn(path, skb)) {
       path.ends |= dropped && !this.isRoutine(path) ? END.dropped : END.freed;

@@ -108,7 +108,7 @@ describe('the pipeline', () => {
         const writer = new WireWriter();
         for (const record of records) writer.raw(record);
         const analysis = run([writer.batch()]);
-        expect(analysis.events + (analysis.loss.parseFailures ?? 0)).to.equal(records.length);
+        expect(analysis.events + (analysis.loss.recordsUnreadable ?? 0)).to.equal(records.length);
       }),
     );
   });
