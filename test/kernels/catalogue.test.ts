@@ -1,11 +1,13 @@
 import { existsSync } from 'node:fs';
 import { release } from 'node:os';
 import { expect } from 'chai';
+import { didYouMean } from '../../src/base/suggest.js';
 import { packagePath } from '../../src/base/package-root.js';
 import { KernelBtf } from '../../src/bpf/btf.js';
 import { loadCatalogue, selectPoints } from '../../src/probes/catalogue.js';
 import { functionNames, functionsOfHost, planProbes } from '../../src/probes/plan.js';
 import { positionsOf } from '../../src/probes/positions.js';
+import type { ProbePoint } from '../../src/probes/types.js';
 import {
   ableKernel,
   type CatalogueOnKernel,
@@ -53,6 +55,14 @@ describe('the catalogue against the kernels’ own types and symbols', () => {
     });
   }
 
+  /** A function that no kernel has may be misspelt. */
+  const nearest = (point: ProbePoint): string => {
+    const { functions, symbolNames } = kernels.get('newest')!;
+    const lost = functionNames([point]).find((name) => functions.status(name, false) === 'absent');
+    const hint = lost === undefined ? undefined : didYouMean(lost, symbolNames());
+    return hint === undefined ? '' : `; ${lost}: ${hint}`;
+  };
+
   it('the kernels that each point was seen on are those that it is seen on', () => {
     const old = readOldKernel(packagePath('test', 'probes', 'kernel-4.19.90.txt'));
     const versions = ['4.19', ...KERNELS.map((name) => VERSIONS[name])];
@@ -66,9 +76,15 @@ describe('the catalogue against the kernels’ own types and symbols', () => {
       const expected = kernelsText(versions, [onOld, ...has]);
       return (point.kernels ?? '') === expected
         ? []
-        : [`${point.name}: kernels is "${point.kernels ?? ''}", seen on "${expected}"`];
+        : [`${point.name}: kernels is "${point.kernels ?? ''}", seen on "${expected}"${nearest(point)}`];
     });
     expect(wrong).to.deep.equal([]);
+  });
+
+  it('a misspelt function is told with the nearest name that the kernel has', () => {
+    expect(nearest({ ...catalogue.get('ip_rcv')!, function: 'ip_rvc_core' })).to.equal(
+      '; ip_rvc_core: did you mean "ip_rcv_core"?',
+    );
   });
 
   it('what is missing where is explained: each lack has a cause', () => {
@@ -100,7 +116,7 @@ describe('the catalogue against the kernels’ own types and symbols', () => {
       fields: () => undefined,
     });
     const attachable = new Set(plan.probes.flatMap(({ backend, point }) => (backend ? [point.name] : [])));
-    const here = { release: release(), types, functions, probes: plan.probes, attachable };
+    const here = { release: release(), types, functions, symbolNames: () => [], probes: plan.probes, attachable };
     expect(disagreements(catalogue, here, release())).to.deep.equal([]);
     expect(attachable.size).to.be.above(200);
   });

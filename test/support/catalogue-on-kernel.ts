@@ -28,6 +28,7 @@ export interface CatalogueOnKernel {
   release: string;
   types: KernelBtf;
   functions: KernelFunctions;
+  symbolNames: () => string[];
   probes: PlannedProbe[];
   /** Points whose tracepoint or function is there and can be attached with its arguments known. */
   attachable: ReadonlySet<string>;
@@ -46,6 +47,7 @@ export function catalogueOnKernel(catalogue: Catalogue, kernel: Kernel): Catalog
   return {
     release: facts.release,
     types: facts.types,
+    symbolNames: () => facts.symbolNames(),
     functions,
     probes: plan.probes,
     attachable: new Set(attachable.map(({ point }) => point.name)),

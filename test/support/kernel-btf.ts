@@ -8,11 +8,13 @@ import { cachePath, type Kernel } from './vm-kernel.js';
 
 /** What a kernel image and its modules tell of themselves without being booted. */
 export interface KernelFacts {
-  release: string;
   /** As `uname -r` and the folder of the cache name it. */
+  release: string;
   types: KernelBtf;
   /** Functions of the kernel and of the modules that were asked for, as though these were loaded. */
   functionsAmong(names: Iterable<string>): KernelFunctions;
+  /** Every symbol that was read. */
+  symbolNames(): string[];
   /** Modules asked for that this kernel has as files. */
   modules: readonly string[];
 }
@@ -46,6 +48,10 @@ export function kernelFacts(kernel: Kernel, modules: readonly string[]): KernelF
     release: kernel.release,
     types: KernelBtf.loadFolder(btf),
     modules: present,
+    symbolNames: () =>
+      readFileSync(kallsyms, 'latin1')
+        .split('\n')
+        .map((line) => line.split(/[ \t]/)[2] ?? ''),
     functionsAmong: (names) =>
       readKernelFunctions(names, {
         ...{ kallsyms, tracefs: [], modules: join(folder, 'none'), sysModule: join(folder, 'none') },
