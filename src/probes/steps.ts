@@ -58,7 +58,9 @@ function tracepointSteps(point: ProbePoint, index: number, context: StepContext)
 function classicSteps({ tracepoint, ...rest }: ProbePoint, index: number, context: StepContext): Step[] {
   if (!tracepoint || !isAskedFor('tracepoint', context.backends)) return [];
   const known = context.types?.tracepointArgs(tracepoint.slice(tracepoint.indexOf(':') + 1));
-  if (!known && (isKnown(rest, context.types) || absentModule(rest, context))) return [];
+  const lacking = (): boolean =>
+    isKnown(rest, context.types) || !!absentModule(rest, context) || isSurelyAbsent(tracepoint, context.functions);
+  if (!known && lacking()) return [];
   return [classicTracepoint({ ...rest, tracepoint }, index, context.capabilities, context.records)];
 }
 
