@@ -369,11 +369,13 @@ for (const flavour of ['modern', 'legacy'] as const)
       inNamespace(a, 'ping', '-q', '-c200', '-i0.001', '-W2', '10.187.0.2');
       session.detach();
       const read = readRing(session).length;
-      const { ringFull, perfLost } = session.counters();
+      const { ringFull, perfLost, lost } = session.counters();
       const hits = [...session.hits().values()].reduce((sum, count) => sum + count, 0);
       session.close();
       expect(flavour === 'modern' ? ringFull : perfLost).to.be.greaterThan(0);
       expect(read + ringFull + perfLost).to.equal(hits);
+      const lostBy = [...(lost?.values() ?? [])].reduce((sum, count) => sum + count, 0);
+      expect(lostBy, 'of which probes they were').to.equal(ringFull + perfLost);
       expect(session.counters(), 'also after close').to.include({ ringFull, perfLost });
     });
   });
