@@ -17,6 +17,7 @@ export function readCounters(object: LoadedObject, withReturns: boolean): TraceC
   const noEntry = losses(VD_LOSS.MISSED_RETURNS);
   const perfFull = losses(VD_LOSS.PERF_FULL);
   // More than a thousand look-ups, needed on bad runs only.
+  const evicted = tracksEvicted(object, withReturns);
   const lost = ringFull + noWorkSpace + noEntry + perfFull > 0 ? lostByProbe(object) : undefined;
   return {
     ringFull,
@@ -27,8 +28,29 @@ export function readCounters(object: LoadedObject, withReturns: boolean): TraceC
     copiesForgotten: losses(VD_LOSS.COPIES_FORGOTTEN),
     parseFailures: losses(VD_LOSS.PARSE_FAILURES),
     missedReturns: noEntry + (withReturns ? staleEntries(object.mapFd('entries')) : 0),
+    ...(evicted > 0 && { tracksEvicted: evicted }),
     ...(lost && { lost }),
   };
+}
+
+/** Slots of the map `tallies` (bpf/same.h, enum vd_tally), and the size of `paths` (VD_MAX_PATHS). */
+const TRACKS_BEGUN = 0;
+const TRACKS_ENDED = 1;
+const MAX_TRACKS = 32768;
+const PATHS_KEY_BYTES = 8;
+
+/**
+ * An LRU map does not tell what it pushes out: it is what began, did not end and is not there. `exactly`: the entries are
+ * counted where it may come to that (some 50 ms); else those beyond the map's size.
+ */
+function tracksEvicted(object: LoadedObject, exactly: boolean): number {
+  const map = object.mapFd('tallies');
+  const balance = sumPerCpu(map, TRACKS_BEGUN) - sumPerCpu(map, TRACKS_ENDED);
+  if (balance <= MAX_TRACKS / 2) return 0;
+  if (!exactly) return Math.max(0, balance - MAX_TRACKS);
+  let entries = 0;
+  for (const key of Libbpf.get().keys(object.mapFd('paths'), PATHS_KEY_BYTES)) entries += key.length > 0 ? 1 : 0;
+  return Math.max(0, balance - entries);
 }
 
 /** Events emitted by probe index, for those indices that can be. */

@@ -21,6 +21,8 @@ export const MAPS = {
   misses: 'misses',
   watched: 'watched',
   entries: 'entries',
+  paths: 'paths',
+  tallies: 'tallies',
   devices: 'wanted_devices',
   namespaces: 'wanted_namespaces',
 } as const;

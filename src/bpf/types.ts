@@ -198,6 +198,11 @@ export interface TraceCounters {
   noWorkSpace: number;
   /** Packets of which copies cannot be known again, for want of room. */
   copiesForgotten: number;
+  /**
+   * Packets under way, or whose end was not seen, that made room for newer ones; only where there were some. Those that
+   * were under way count as forgotten when they are known again.
+   */
+  tracksEvicted?: number;
   /** Events lost by probe index (ring full, no work space, no room for an entry); only where there were some. */
   lost?: Map<number, number>;
   /**

@@ -171,6 +171,28 @@ describe('packet identity, live', () => {
     expect(any.every(({ first }) => first.inner?.tunnel === 1)).to.equal(true);
   });
 
+  it('counts the packets that make room for others, when more are under way than can be remembered', async function () {
+    this.timeout(60_000);
+    const { a, r, b } = routed();
+    // They pile up in a queue that lets next to nothing through.
+    inNamespace(r, 'tc', 'qdisc', 'add', 'dev', 'rb', 'root', 'tbf', 'rate', '8kbit', 'burst', '1600', 'limit', '200M');
+    ip('-n', r, 'neigh', 'replace', '10.192.2.2', 'lladdr', '02:00:00:00:00:02', 'dev', 'rb');
+    void b;
+    const session = openTrace({
+      requests: tracepointRequests(['net_dev_queue']),
+      filter: { dst: '10.192.2.2', proto: 'udp' },
+      ringBytes: 32 << 20,
+    });
+    for (let i = 0; i < 5; i++) {
+      inNamespace(a, 'sh', '-c', 'head -c 1000000 /dev/zero | socat -u -b100 - UDP4-SENDTO:10.192.2.2:9');
+    }
+    session.detach();
+    const { ringFull, tracksEvicted, pathsForgotten } = session.counters();
+    session.close();
+    expect({ ringFull, pathsForgotten }).to.deep.equal({ ringFull: 0, pathsForgotten: 0 });
+    expect(tracksEvicted).to.be.within(10_000, 50_000);
+  });
+
   for (const tracked of [false, true]) {
     it(`mixes no flows when addresses are used again at full speed${tracked ? ', with connection tracking' : ''}`, async function () {
       this.timeout(60_000);
