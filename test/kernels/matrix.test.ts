@@ -73,14 +73,14 @@ forKernels(({ name, kernel, btf }) => {
       });
     }
 
-    if (name === 'given') return;
+    // With --write-table it is about to be written from this very run.
+    if (name === 'given' || process.env.VDIAG_WRITE_TABLE !== undefined) return;
     it('docs/kernels.md says the same', () => {
-      expect(documentedKernels()).to.include(name);
-      const documented = documentedCounts(outcome.release);
       const remedy = 'write it anew: npm run test:kernels -- --write-table';
+      expect(documentedKernels(), remedy).to.include(name);
       // A newer release of the same kernel may differ; what is documented must be true of the release it names.
-      if (documented && process.env.VDIAG_WRITE_TABLE === undefined)
-        expect(countsOf(outcome), remedy).to.deep.equal(documented);
+      const documented = documentedCounts(outcome.release);
+      if (documented) expect(countsOf(outcome), remedy).to.deep.equal(documented);
     });
   });
 });
