@@ -129,7 +129,7 @@ export class Packet {
     ts: number,
     probe: string,
     at: At,
-    more: { pid?: number; flags?: number; skb?: number; aux?: number; ret?: number } = {},
+    more: { pid?: number; tid?: number; flags?: number; skb?: number; aux?: number; ret?: number } = {},
   ): this {
     this.writer.hop({ ...at, len: 98, ts, probe, path: this.path, skb: this.skb, ...more });
     return this;
