@@ -50,14 +50,14 @@ console.log(JSON.stringify({
 }));
 `;
 
-/** The full set, ended by Ctrl-C while it traces: when the process is gone, and when its programs are. */
+/** A hundred kprobes and more, and the process is ended: when it is gone, and when its programs are. */
 const INTERRUPT = `
 now() { awk '{ printf "%d", $1 * 1000 }' /proc/uptime; }
-node /vdiag/dist/cli/main.js run --set full --duration 600s --fail-on never >report.txt 2>progress.txt &
+node /vdiag/dist/cli/main.js run --scenario packet-drop --set basic --backend kprobe --probe-discover '^(ip|tcp|udp|dev|skb)_' --duration 600s --fail-on never >report.txt 2>progress.txt &
 pid=$!
-while kill -0 $pid 2>/dev/null && ! grep -q tracing progress.txt; do sleep 0.2; done
-sleep 1
-held=$(bpftool prog list | grep -c ' name vd_')
+while kill -0 $pid 2>/dev/null && ! grep -qs vdiag-links /proc/[0-9]*/cmdline; do sleep 0.2; done
+sleep 5
+held=$(grep -l link_type /proc/$pid/fdinfo/* | wc -l)
 start=$(now)
 KILL
 wait $pid
@@ -81,7 +81,7 @@ const REQUESTS: AttachRequest[] = [
   skb(0, 'kprobe', 'ip_rcv', { nargs: 4 }),
   skb(1, 'kprobe', 'ip_local_deliver'),
   skb(2, 'kretprobe', 'icmp_rcv', { wantReturn: true }),
-  skb(3, 'kretprobe', 'ip_send_skb', { args: { skb: 1 }, nargs: 2, wantReturn: true }),
+  skb(3, 'kretprobe', 'ip_rcv', { nargs: 4, wantReturn: true }),
   skb(4, 'kprobe', 'no_such_function'),
   skb(5, 'kprobe', UNTRACEABLE),
   skb(6, 'fexit', 'ip_output', { args: { skb: 2 }, nargs: 3, wantReturn: true }),
@@ -217,11 +217,11 @@ for (const [kernel, multi] of [
     });
 
     for (const how of ['interrupted', 'killed'] as const) {
-      it(`ends soon when ${how} with the full set attached, and its programs go by themselves`, () => {
+      it(`ends soon when ${how} with a hundred kprobes attached, and its programs go by themselves`, () => {
         const { held, endMs, still } = outcome[how];
-        expect(held).to.be.above(20);
-        // With its report, in an emulated VM.
-        expect(endMs).to.be.below(how === 'killed' ? 1500 : 15_000);
+        expect(held, 'links').to.be.above(100);
+        // With its evidence and its report, in an emulated VM on a busy machine; killed, it has nothing more to do.
+        expect(endMs).to.be.below(how === 'killed' ? 3000 : 120_000);
         expect(still).to.equal(0);
       });
     }
