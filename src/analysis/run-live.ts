@@ -49,7 +49,8 @@ export async function runLive(options: LiveRunOptions): Promise<{ analysis: Anal
   const endedMono = Number(process.hrtime.bigint());
   const analysis = await running.result;
   const { user, system } = process.cpuUsage(cpuBefore);
-  const cost = { ownCpuSeconds: (user + system) / 1e6 };
+  const { kernelCpuSeconds } = session.counters();
+  const cost = { ownCpuSeconds: (user + system) / 1e6, ...(kernelCpuSeconds !== undefined && { kernelCpuSeconds }) };
   const reason = interrupted ? 'interrupted' : 'duration';
   return { analysis, end: { endedAt, endedMono, ...countersOf(session, pipeline.plan), cost, reason } };
 }

@@ -10,7 +10,7 @@ import {
 import { KernelBtf } from './btf.js';
 import { loadProgram, type LoadedProgram, type ProgramKind } from './load-program.js';
 import type { ProgramPlan } from './programs.js';
-import { probeMisses, recursionMisses, verifiedInstructions } from './program-info.js';
+import { probeMisses, recursionMisses, runTimeNs, verifiedInstructions } from './program-info.js';
 import { functionAddresses } from './symbols.js';
 import { patchTemplate } from './template.js';
 import type { AttachRequest, AttachedProbe, FailedProbe, MissedHits, ProbeCost } from './types.js';
@@ -87,6 +87,11 @@ export class Attacher {
       if (misses > 0) missed.push({ probes, missed: misses });
     }
     return missed;
+  }
+
+  /** s of CPU time of all programs, as far as the kernel has counted it. */
+  kernelCpuSeconds(): number {
+    return this.#programs.reduce((sum, { fd }) => sum + runTimeNs(fd), 0) / 1e9;
   }
 
   /** Forgets links and closes the programs' descriptors: the links, wherever they are open, keep the programs. */

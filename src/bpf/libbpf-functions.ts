@@ -187,5 +187,6 @@ export function bindFunctions() {
       library,
       'int bpf_obj_get_info_by_fd(int fd, void *info, uint32_t *size)',
     ),
+    enableStats: bind<(type: number) => number>(library, 'int bpf_enable_stats(int type)'),
   };
 }

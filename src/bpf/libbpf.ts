@@ -247,6 +247,16 @@ export class Libbpf {
     return this.#functions.objectInfo(fd, info, size) === 0 ? info.subarray(0, size[0]) : undefined;
   }
 
+  /**
+   * Has the kernel count the run time of all BPF programs (bpf_enable_stats, 5.8+) until the descriptor is closed;
+   * undefined where it cannot.
+   */
+  enableRunTimeStatistics(): number | undefined {
+    const RUN_TIME = 0;
+    const fd = this.#functions.enableStats(RUN_TIME);
+    return fd < 0 ? undefined : fd;
+  }
+
   /** perf_event_open on one CPU for all processes; `attributes` is struct perf_event_attr. */
   perfEventOpen(attributes: Uint8Array, cpu = 0): number {
     const CLOEXEC = 8;

@@ -1,7 +1,7 @@
 import { Libbpf } from './libbpf.js';
 
 /** struct bpf_prog_info (include/uapi/linux/bpf.h): bytes, and where the members are that are read here. */
-const PROG_INFO = { bytes: 232, recursionMisses: 208, verifiedInstructions: 216 } as const;
+const PROG_INFO = { bytes: 232, runTimeNs: 192, recursionMisses: 208, verifiedInstructions: 216 } as const;
 /** struct bpf_link_info: its kinds' `missed`. */
 const LINK_INFO = { bytes: 64, type: 0, perfEventType: 16, multiMissed: 32, probeMissed: 48 } as const;
 /** enum bpf_link_type and enum bpf_perf_event_type. */
@@ -15,6 +15,13 @@ export function verifiedInstructions(program: number): number | undefined {
   const info = Libbpf.get().info(program, PROG_INFO.bytes);
   if (!info || info.length < PROG_INFO.verifiedInstructions + 4) return undefined;
   return info.readUInt32LE(PROG_INFO.verifiedInstructions);
+}
+
+/** ns of CPU time that a program has taken while run-time statistics were on (5.1+). */
+export function runTimeNs(program: number): number {
+  const info = Libbpf.get().info(program, PROG_INFO.bytes);
+  if (!info || info.length < PROG_INFO.runTimeNs + 8) return 0;
+  return Number(info.readBigUInt64LE(PROG_INFO.runTimeNs));
 }
 
 /** Hits for which a program was not run because one ran on that CPU already (5.12+). */

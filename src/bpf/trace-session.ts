@@ -66,8 +66,10 @@ class Session implements TraceSession {
   #started = false;
   #open = true;
   #detached = false;
-  /** Misses are told by the descriptors that `detach` closes. */
-  #missed: MissedHits[] | undefined;
+  /** Told by the descriptors that `detach` closes. */
+  #told: { missed: MissedHits[]; kernelCpuSeconds: number } | undefined;
+  /** While it is open the kernel counts the programs' run time. */
+  #statistics: number | undefined;
   #last: { counters: TraceCounters; hits: Map<number, number> } | undefined;
 
   constructor(
@@ -88,6 +90,7 @@ class Session implements TraceSession {
   start(): void {
     if (this.#detached) return;
     this.#started = true;
+    if (this.options.measureCost) this.#statistics ??= Libbpf.get().enableRunTimeStatistics();
     this.#configure(this.config);
   }
 
@@ -124,8 +127,12 @@ class Session implements TraceSession {
 
   counters(): TraceCounters {
     if (this.#last) return this.#last.counters;
-    const missed = this.#missed ?? this.#attacher.missed();
-    return { ...readCounters(this.object, this.#attacher.watchesReturns), ...(missed.length > 0 && { missed }) };
+    const { missed, kernelCpuSeconds } = this.#told ?? this.#tell();
+    return {
+      ...readCounters(this.object, this.#attacher.watchesReturns),
+      ...(missed.length > 0 && { missed }),
+      ...(kernelCpuSeconds > 0 && { kernelCpuSeconds }),
+    };
   }
 
   hits(): Map<number, number> {
@@ -144,7 +151,8 @@ class Session implements TraceSession {
     if (this.#detached) return;
     this.#detached = true;
     this.#configure(STOPPED);
-    this.#missed = this.#attacher.missed();
+    this.#told = this.#tell();
+    if (this.#statistics !== undefined) closeSync(this.#statistics);
     const { quick, slow } = this.#attacher.links();
     for (const fd of [...quick, ...slow].reverse()) closeSync(fd);
     this.#attacher.release();
@@ -157,6 +165,10 @@ class Session implements TraceSession {
     this.detach();
     this.#last = { counters: this.counters(), hits: this.hits() };
     this.object.close();
+  }
+
+  #tell(): { missed: MissedHits[]; kernelCpuSeconds: number } {
+    return { missed: this.#attacher.missed(), kernelCpuSeconds: this.#attacher.kernelCpuSeconds() };
   }
 
   #configure(config: Buffer): void {

@@ -123,6 +123,8 @@ export interface TraceOptions {
   autoWatch?: boolean;
   /** Attach, but let nothing through until `start`: attaching and reading counters takes a while on a busy host. */
   paused?: boolean;
+  /** Have the kernel count the programs' run time (5.8+): it does so for every BPF program of the host meanwhile. */
+  measureCost?: boolean;
   /** Which object is loaded; absent: what the kernel can do (src/bpf/flavour.ts). */
   flavour?: Flavour;
   /** Compiled object; the package's own of that flavour when absent. */
@@ -210,6 +212,8 @@ export interface TraceCounters {
    * kprobe); only where there were some, and only as far as the kernel tells (bpf_prog_info 5.12+, bpf_link_info 6.7+).
    */
   missed?: MissedHits[];
+  /** s of CPU time of the programs; only where the kernel has counted it (`measureCost`, kernel.bpf_stats_enabled). */
+  kernelCpuSeconds?: number;
 }
 
 /** Probes that share a program share the count of its misses, too. */

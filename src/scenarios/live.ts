@@ -51,6 +51,8 @@ export interface LiveRequest {
     discover?: DiscoveryWish;
   };
   ringBytes: number;
+  /** Count the programs' CPU time. */
+  measureCost?: boolean;
   record?: { file: string; force: boolean };
   baseline?: { file: string; report: Report };
   signal?: AbortSignal;
@@ -103,6 +105,7 @@ export async function answerLive(request: LiveRequest): Promise<Report> {
     {
       filter,
       ringBytes: request.ringBytes,
+      measureCost: request.measureCost ?? false,
       watchTids: ends.watchTids,
       autoWatch: true,
       paused: true,

@@ -49,6 +49,7 @@ export interface RunFlags {
   probeModules?: string[] | 'all';
   probeLimit?: number;
   btf?: string;
+  measureCost: boolean;
   flavour: 'auto' | 'modern' | 'legacy';
   ringSize: number;
   record?: string;
@@ -118,6 +119,7 @@ export function runCommand(version: string): Command {
       parseRingSize,
       64 << 20,
     )
+    .option('--measure-cost', 'have the kernel count what the probes cost; it does so for all BPF of the host', false)
     .option('--rules <dir>', 'a folder (or file) of your own rules (repeatable)', collect, [])
     .optionsGroup('Recording:')
     .option('--record <file>', 'record events and evidence, to be replayed anywhere')
@@ -138,6 +140,7 @@ export function runCommand(version: string): Command {
           'group',
           'btf',
           'flavour',
+          'measureCost',
           'backend',
           'probeDiscover',
           'probeModules',
@@ -261,6 +264,7 @@ function liveRequest(flags: RunFlags) {
       }),
     },
     ringBytes: ringSize,
+    measureCost: flags.measureCost,
     record: flags.record === undefined ? undefined : { file: flags.record, force: flags.force },
   };
 }
