@@ -163,14 +163,12 @@ static __always_inline __u16 vd_vlan(const struct sk_buff *skb, const struct vd_
 	return present ? tci & 0xfff : walk->vlan;
 }
 
-/* The headers go straight into the record; vd_follow has kept only one layer of what it read. */
-static __always_inline void vd_fill_headers(struct vd_packet *packet, const struct vd_hit *hit, struct vd_walk *walk)
+/* Copied by one read, not word by word: the two headers of a view stand as in the record. */
+static __always_inline void vd_fill_headers(struct vd_packet *packet, const struct vd_hit *hit, const struct vd_view *view)
 {
-	__u32 tunnel, tunnel_id;
+	const struct vd_walk *walk = &view->walk;
 
-	vd_read_skb((const struct sk_buff *)hit->skb, walk, &packet->outer);
-	if (!walk->found.identity)
-		vd_read_from_socket(hit, &packet->outer);
+	bpf_probe_read_kernel(&packet->outer, sizeof(packet->outer) + sizeof(packet->inner), &view->outer);
 	packet->vlan = vd_vlan((const struct sk_buff *)hit->skb, walk);
 	__builtin_memset(packet->dmac, 0, sizeof(packet->dmac));
 	__builtin_memset(packet->smac, 0, sizeof(packet->smac));
@@ -178,13 +176,6 @@ static __always_inline void vd_fill_headers(struct vd_packet *packet, const stru
 		bpf_probe_read_kernel(packet->dmac, sizeof(packet->dmac), walk->head + walk->mac);
 		bpf_probe_read_kernel(packet->smac, sizeof(packet->smac), walk->head + walk->mac + 6);
 	}
-	tunnel = walk->found.tunnel;
-	tunnel_id = walk->found.tunnel_id;
-	walk->offset = walk->found.inner;
-	walk->ethertype = walk->found.inner ? walk->found.inner_ethertype : 0;
-	vd_read_headers(walk, &packet->inner);
-	packet->inner.tunnel = packet->inner.version ? tunnel : 0;
-	packet->inner.tunnel_id = packet->inner.version ? tunnel_id : 0;
 }
 
 static __always_inline void vd_emit_packet(const struct vd_hit *hit, struct vd_view *view)
@@ -196,7 +187,7 @@ static __always_inline void vd_emit_packet(const struct vd_hit *hit, struct vd_v
 	if (!packet)
 		return;
 	vd_fill_hop(&packet->hop, hit, VD_KIND_PACKET);
-	vd_fill_headers(packet, hit, &view->walk);
+	vd_fill_headers(packet, hit, view);
 	shared = (const void *)(BPF_CORE_READ(skb, head) + BPF_CORE_READ(skb, end));
 	packet->gso_size = BPF_CORE_READ(shared, gso_size);
 	packet->gso_segs = BPF_CORE_READ(shared, gso_segs);

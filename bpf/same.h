@@ -109,7 +109,7 @@ static __always_inline bool vd_reads_as_before(const struct vd_hit *hit, const s
 		return false;
 	/* Back where it began, and not by a loop: another packet that reads the same. */
 	return track->strength != VD_WEAK || hit->probe != track->first_probe || hit->ifindex != track->first_ifindex ||
-	       view->ttl < track->first_ttl;
+	       view->outer.ttl < track->first_ttl;
 }
 
 #define VD_NAT_DONE 0x30 /* enum ip_conntrack_status: IPS_SRC_NAT, IPS_DST_NAT */
@@ -152,7 +152,7 @@ static __always_inline bool vd_is_same_datagram(const struct vd_track *track, co
 	if (view->other_identity == track->outer || (track->other && view->outer_identity == track->other))
 		return true;
 	/* IPv6 numbers only the fragments; a device would have handed over another packet. */
-	return track->traits & VD_FRAGMENT && view->version == 6 && !view->walk.received;
+	return track->traits & VD_FRAGMENT && view->outer.version == 6 && !view->walk.received;
 }
 
 /* Whether the kernel has noted something on the skb, such as the security associations that it came through. */

@@ -105,7 +105,7 @@ static __always_inline void vd_start_track(const struct vd_hit *hit, const struc
 	track.path = hit->path;
 	track.first_probe = hit->probe;
 	track.first_ifindex = hit->ifindex;
-	track.first_ttl = view->ttl;
+	track.first_ttl = view->outer.ttl;
 	track.ts = bpf_ktime_get_ns();
 	if (bpf_map_update_elem(&paths, &skb, &track, BPF_ANY))
 		vd_count_loss(VD_LOSS_PATHS_FORGOTTEN);
@@ -184,21 +184,26 @@ static __always_inline bool vd_follow(const struct vd_config *config_now, struct
 	__u64 skb = hit->skb;
 	struct vd_track *track = bpf_map_lookup_elem(&paths, &skb);
 
-	if (!track && hit->options & VD_OPT_FREE)
-		vd_forget_freed(hit);
-	if (!track && hit->options & VD_OPT_NO_BEGIN)
+	if (hit->options & VD_OPT_NO_BEGIN && !track) {
+		if (hit->options & VD_OPT_FREE)
+			vd_forget_freed(hit);
 		return false;
+	}
+	/* Whether there is a track is not asked before it matters: each answer is another way for the verifier to walk. */
 	vd_find_place(hit);
 	vd_read_outer(hit, view);
+	if (!track && hit->options & VD_OPT_FREE)
+		vd_forget_freed(hit);
 	if (track && vd_reads_as_before(hit, track, view)) {
 		bool told = !(track->merged && hit->options & VD_OPT_FREE);
 
 		vd_go_on(hit, track);
 		return told;
 	}
-	if (!view->outer_identity && !vd_read_from_socket(hit, &view->headers) && vd_is_unread(&view->walk))
+	if (!view->outer_identity && !vd_read_from_socket(hit, &view->outer) && vd_is_unread(&view->walk))
 		vd_count_loss(VD_LOSS_PARSE_FAILURES);
 	vd_judge(config_now, hit, view);
+	track = bpf_map_lookup_elem(&paths, &skb); /* again: so that, up to here, it is one way with a track and without */
 	if (track) {
 		if (vd_is_same_packet(hit, track, view)) {
 			hit->changed = true;

@@ -12,7 +12,8 @@
  */
 struct vd_view {
 	struct vd_walk walk;
-	struct vd_headers headers;
+	struct vd_headers outer;
+	struct vd_headers inner; /* next to the outer one, as in a record; version 0: none was read */
 	__u32 outer_identity;
 	__u32 inner_identity;
 	__u32 other_identity; /* struct vd_found, of the outer header */
@@ -22,8 +23,6 @@ struct vd_view {
 	__u32 inner_addresses;
 	__u32 strength;
 	__u32 traits;
-	__u32 version;
-	__u32 ttl;
 	__u32 wanted;
 	__u32 busy;
 	__u32 pad;
@@ -66,35 +65,36 @@ static __always_inline void vd_release_view(struct vd_view *view)
 
 static __always_inline void vd_read_outer(const struct vd_hit *hit, struct vd_view *view)
 {
-	vd_read_skb((const struct sk_buff *)hit->skb, &view->walk, &view->headers);
+	vd_read_skb((const struct sk_buff *)hit->skb, &view->walk, &view->outer);
 	view->outer_identity = view->walk.found.identity;
 	view->inner_identity = 0;
 	view->inner_addresses = 0;
 	view->other_identity = view->walk.found.other_identity;
 	view->strength = view->walk.found.strength;
 	view->traits = view->walk.found.traits;
-	view->version = view->headers.version;
-	view->ttl = view->headers.ttl;
-	view->hosts = vd_hosts_signature(&view->headers);
-	view->ported = vd_mix(view->hosts, vd_ports(&view->headers));
+	view->hosts = vd_hosts_signature(&view->outer);
+	view->ported = vd_mix(view->hosts, vd_ports(&view->outer));
 	view->addresses = view->traits & VD_FRAGMENT ? view->hosts : view->ported;
 }
 
-/* Steps into the header inside the one just read; from then on view->headers is that one. */
+/* Steps into the header inside the outer one, if there is one. */
 static __always_inline bool vd_read_inner(struct vd_view *view)
 {
 	__u32 tunnel = view->walk.found.tunnel;
+	__u32 tunnel_id = view->walk.found.tunnel_id;
 
-	if (!view->walk.found.inner)
-		return false;
 	view->walk.offset = view->walk.found.inner;
-	view->walk.ethertype = view->walk.found.inner_ethertype;
-	vd_read_headers(&view->walk, &view->headers);
+	view->walk.ethertype = view->walk.found.inner ? view->walk.found.inner_ethertype : 0;
+	vd_read_headers(&view->walk, &view->inner);
 	if (!view->walk.found.identity)
 		return false;
+	if (view->inner.version) {
+		view->inner.tunnel = tunnel;
+		view->inner.tunnel_id = tunnel_id;
+	}
 	/* A header quoted by an ICMP error tells of another packet, it does not identify this one. */
 	view->inner_identity = tunnel ? view->walk.found.identity : 0;
-	view->inner_addresses = vd_mix(vd_hosts_signature(&view->headers), vd_ports(&view->headers));
+	view->inner_addresses = vd_mix(vd_hosts_signature(&view->inner), vd_ports(&view->inner));
 	return true;
 }
 
@@ -109,7 +109,7 @@ static __always_inline bool vd_read_from_socket(const struct vd_hit *hit, struct
 
 /*
  * Whether the user wants the packet: by its outer or its inner header, or with VD_WANT_INNER by the header inside a
- * tunnel alone. Reads the inner header too: afterwards view->headers may be that one.
+ * tunnel alone. Reads the inner header too.
  */
 static __always_inline void vd_judge(const struct vd_config *config_now, const struct vd_hit *hit, struct vd_view *view)
 {
@@ -117,12 +117,12 @@ static __always_inline void vd_judge(const struct vd_config *config_now, const s
 	bool inner_only = config_now->want & VD_WANT_INNER;
 	bool has_inner;
 
-	view->wanted = !inner_only && (!by_headers || vd_headers_match(config_now, &view->headers, 0));
+	view->wanted = !inner_only && (!by_headers || vd_headers_match(config_now, &view->outer, 0));
 	has_inner = vd_read_inner(view);
 	if (!view->wanted && has_inner && (!inner_only || view->inner_identity))
-		view->wanted = !by_headers || vd_headers_match(config_now, &view->headers, 0);
+		view->wanted = !by_headers || vd_headers_match(config_now, &view->inner, 0);
 	/* Messages of netlink and local sockets are skbs too. */
-	if (!view->outer_identity && !view->headers.version && !hit->ifindex)
+	if (!view->outer_identity && !view->outer.version && !hit->ifindex)
 		view->wanted = 0;
 	if (view->wanted)
 		view->wanted = vd_place_matches(config_now, hit->netns, hit->ifindex, hit->mark);
