@@ -107,20 +107,24 @@ static __always_inline bool vd_read_from_socket(const struct vd_hit *hit, struct
 	return sk && vd_is_full_socket(sk) && vd_socket_headers(sk, out);
 }
 
+static __always_inline bool vd_headers_wanted(const struct vd_config *config_now, const struct vd_headers *headers)
+{
+	return !(config_now->want & VD_WANT_HEADERS) || vd_headers_match(config_now, headers, 0);
+}
+
 /*
  * Whether the user wants the packet: by its outer or its inner header, or with VD_WANT_INNER by the header inside a
  * tunnel alone. Reads the inner header too.
  */
 static __always_inline void vd_judge(const struct vd_config *config_now, const struct vd_hit *hit, struct vd_view *view)
 {
-	bool by_headers = config_now->want & VD_WANT_HEADERS;
-	bool inner_only = config_now->want & VD_WANT_INNER;
-	bool has_inner;
+	bool has_inner = vd_read_inner(view);
 
-	view->wanted = !inner_only && (!by_headers || vd_headers_match(config_now, &view->outer, 0));
-	has_inner = vd_read_inner(view);
-	if (!view->wanted && has_inner && (!inner_only || view->inner_identity))
-		view->wanted = !by_headers || vd_headers_match(config_now, &view->inner, 0);
+	view->wanted = 0;
+	if (!(config_now->want & VD_WANT_INNER))
+		view->wanted = vd_headers_wanted(config_now, &view->outer);
+	if (!view->wanted && has_inner && (!(config_now->want & VD_WANT_INNER) || view->inner_identity))
+		view->wanted = vd_headers_wanted(config_now, &view->inner);
 	/* Messages of netlink and local sockets are skbs too. */
 	if (!view->outer_identity && !view->outer.version && !hit->ifindex)
 		view->wanted = 0;
