@@ -22,10 +22,10 @@ struct vd_hit {
 	__u64 other;
 	__u64 third;
 	__u64 path;
-	struct net_device *device;
 	__u64 options; /* eight bytes, so that the verifier keeps track of its value and leaves out dead code */
 	__u32 probe;
 	__u32 flags;
+	struct net_device *device;
 	__u32 ifindex;
 	__u32 netns;
 	__u32 mark;
@@ -37,6 +37,20 @@ struct vd_hit {
 	void *ctx; /* the program's context: for the output of the legacy flavour */
 	bool changed; /* the packet's headers are not (or no longer) known to user space */
 };
+
+/*
+ * What is here stays the same, but the verifier forgets what each way to here has told it of it: the ways become one.
+ */
+static __always_inline void vd_forget(void *value, __u32 size)
+{
+	bpf_probe_read_kernel(value, size, value);
+}
+
+/* The same for where the hit happened: with and without a device, of a known namespace or not. */
+static __always_inline void vd_forget_place(struct vd_hit *hit)
+{
+	vd_forget(&hit->device, sizeof(hit->device) + sizeof(hit->ifindex) + sizeof(hit->netns));
+}
 
 /* The verifier knows the position, so this is a read at a fixed place; the copy also makes a plain number of a typed pointer. */
 static __noinline __u64 vd_argument(const __u64 *args, __u64 position)

@@ -22,7 +22,7 @@ static __always_inline bool vd_is_pointer(__u64 value)
 	return value >= 0x1000 && value <= -4096UL; /* beyond: an error's number */
 }
 
-static __always_inline void vd_keep_child(__u64 child, const struct vd_track *track)
+static __noinline int vd_keep_child(__u64 child, const struct vd_track *track)
 {
 	bool known_address = bpf_map_lookup_elem(&paths, &child);
 
@@ -30,6 +30,7 @@ static __always_inline void vd_keep_child(__u64 child, const struct vd_track *tr
 		vd_count_loss(VD_LOSS_PATHS_FORGOTTEN);
 	else if (!known_address)
 		vd_tally(VD_TRACKS_BEGUN);
+	return 0;
 }
 
 /* What is known of the parent, even if it ended just now: some functions free what they replace. */
@@ -72,8 +73,6 @@ static __noinline __u64 vd_adopt(struct vd_hit *hit, __u64 skb)
 {
 	struct vd_track track = {};
 
-	if (!vd_is_pointer(skb))
-		return 0;
 	track.path = hit->path;
 	track.ts = bpf_ktime_get_ns();
 	track.netns = hit->netns;
@@ -81,6 +80,7 @@ static __noinline __u64 vd_adopt(struct vd_hit *hit, __u64 skb)
 	hit->len = BPF_CORE_READ((const struct sk_buff *)skb, len);
 	vd_keep_child(skb, &track);
 	vd_emit_hop(hit);
+	vd_forget_place(hit);
 	return (__u64)BPF_CORE_READ((const struct sk_buff *)skb, next);
 }
 
@@ -96,7 +96,7 @@ static __always_inline void vd_adopt_all(struct vd_hit *hit, __u64 child)
 	hit->path = track->path;
 	VD_TURNS
 	for (int i = 0; i < VD_MAX_SEGMENTS; i++) {
-		if (child)
+		if (vd_is_pointer(child))
 			child = vd_adopt(hit, child);
 	}
 }

@@ -100,8 +100,7 @@ static __always_inline int verdict_hit(struct vd_hit *hit)
 	bool dropped = verdict == NF_DROP && (__u32)ret != NF_DROP;
 	bool gone = dropped || verdict == NF_STOLEN;
 
-	/* The same number again, but the verifier forgets what each way here has told it: they become one. */
-	bpf_probe_read_kernel(&ret, sizeof(ret), &ret);
+	vd_forget(&ret, sizeof(ret));
 	vd_unpack(hit);
 	hit->ret = 0;
 	hit->flags = 0;
