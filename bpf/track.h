@@ -191,6 +191,7 @@ static __always_inline bool vd_follow(const struct vd_config *config_now, struct
 	}
 	/* Whether there is a track is not asked before it matters: each answer is another way for the verifier to walk. */
 	vd_find_place(hit);
+	vd_forget_place(hit);
 	vd_read_outer(hit, view);
 	if (!track && hit->options & VD_OPT_FREE)
 		vd_forget_freed(hit);
