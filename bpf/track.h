@@ -204,7 +204,7 @@ static __always_inline bool vd_follow(const struct vd_config *config_now, struct
 	if (!view->outer_identity && !vd_read_from_socket(hit, &view->outer) && vd_is_unread(&view->walk))
 		vd_count_loss(VD_LOSS_PARSE_FAILURES);
 	vd_judge(config_now, hit, view);
-	track = bpf_map_lookup_elem(&paths, &skb); /* again: so that, up to here, it is one way with a track and without */
+	track = bpf_map_lookup_elem(&paths, &skb); /* Again, so that up to here it is one way with a track and without. */
 	if (track) {
 		if (vd_is_same_packet(hit, track, view)) {
 			hit->changed = true;

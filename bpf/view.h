@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* What one hit reads of its packet: the work space, the headers layer by layer, and whether the packet is wanted. */
+/* What one hit reads of its packet: the work space, the outer and the inner headers, and whether the packet is wanted. */
 #ifndef VDIAG_VIEW_H
 #define VDIAG_VIEW_H
 
 #include "place.h"
 
 /*
- * Work space of one hit: a packet's headers, one layer at a time, and what was learnt of each. It is in a map rather
+ * Work space of one hit: a packet's headers, as its record will have them, and what was learnt of each. It is in a map rather
  * than on the stack, which is too small, and because the verifier does not keep track of what a map holds: on the stack
  * every combination of headers that are there or not is another state to it, and a probe takes a second to load.
  */
