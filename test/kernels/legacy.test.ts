@@ -45,7 +45,7 @@ for (const flavour of ['modern', 'legacy']) {
     verified: Math.max(...costs.map(({ verifiedInstructions }) => verifiedInstructions ?? 0)),
     loadMs: Math.round(costs.reduce((sum, { loadMs }) => sum + loadMs, 0)),
     backends: [...new Set(session.attached.map(({ backend }) => backend))].sort(),
-    missing: plan.probes.flatMap(({ name, backend, why }) => (backend ? [] : [name + ': ' + why])),
+    missing: plan.probes.flatMap(({ point, backend, reasons }) => (backend ? [] : [point.name + ': ' + reasons.join('; ')])),
     cpus: 'perf' in session.ring ? session.ring.perf.length : 0,
   };
   session.close();
