@@ -32,7 +32,7 @@ const USAGE = `usage: npm run test:kernels -- [KERNEL ...] [options]
 /** Memory that a virtual machine and what runs beside it take, bytes. */
 const MEMORY_EACH = 2 << 30;
 /** Time after which a kernel's tests are ended, ms. */
-const KERNEL_MS = 20 * 60_000;
+const KERNEL_MS = 25 * 60_000;
 
 /** Stands for the tests that choose their kernels themselves. */
 const ALL = 'all';

@@ -1,7 +1,15 @@
 import type { EventCursor } from '../events/cursor.js';
+import type { Device } from '../events/interned.js';
 import { Flow, type FlowTable } from './flow.js';
 import type { PairTable } from './pair.js';
 import type { PathState } from './path-state.js';
+
+/** A packet that was first seen in its socket, where it has no device yet, is seen at its first one. */
+export function leavesBy(path: PathState, device: Device): void {
+  path.firstDevice = device;
+  if (path.request?.serial === path.serial) path.request.firstDevice = device;
+  if (path.pair) (path.reverse ? path.pair.bDevices : path.pair.aDevices).add(device);
+}
 
 /** Tells a packet its conversation and its pair, and counts it there. */
 export function assign(path: PathState, cursor: EventCursor, pairs: PairTable, flows: FlowTable, now: number): void {

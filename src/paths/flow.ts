@@ -37,7 +37,7 @@ export class Request {
   readonly reverse: boolean;
   readonly firstTs: number;
   /** Where it was first seen: when the reply is received there, it is back. */
-  readonly firstDevice: Device;
+  firstDevice: Device;
   /** When it had reached its consumer, as far as was seen. */
   deliveredTs: number;
   /** When the first leg of its reply began; 0: there is one leg only. */

@@ -12,7 +12,7 @@ export class EndDevices {
   private readonly seen: { device: Device; count: number }[] = [];
 
   add(device: Device): void {
-    if (device.id === 0) return;
+    if (device.ifindex === 0) return;
     for (const one of this.seen) {
       if (one.device === device) {
         one.count++;

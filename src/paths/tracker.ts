@@ -1,7 +1,7 @@
 import { type DecodeContext, EventCursor } from '../events/cursor.js';
 import { FLAG, KIND } from '../events/layout.js';
 import { ROLES } from '../events/probe-table.js';
-import { assign } from './conversations.js';
+import { assign, leavesBy } from './conversations.js';
 import { FlowTable } from './flow.js';
 import { HopPool } from './hop-pool.js';
 import { type HostDevice, HostDevices } from './host-devices.js';
@@ -126,6 +126,7 @@ export class PathTracker {
     facts.firstTs = path.firstTs;
     facts.lastTs = path.lastTs;
     facts.events = ++path.events;
+    if (device.ifindex !== 0 && path.firstDevice.ifindex === 0) leavesBy(path, device);
     facts.firstDevice = path.firstDevice.name;
     const first = path.events === 1;
     facts.lastProbe = first ? '' : cursor.probes.points[path.lastProbe].name;
