@@ -22,6 +22,10 @@ export class EndDevices {
     if (this.seen.length < MAX_DEVICES_OF_AN_END) this.seen.push({ device, count: 1 });
   }
 
+  has(device: Device): boolean {
+    return this.seen.some((one) => one.device === device);
+  }
+
   get main(): Device | undefined {
     let main: { device: Device; count: number } | undefined;
     for (const one of this.seen) if (!main || one.count > main.count) main = one;

@@ -4,6 +4,7 @@ import { ROLES } from '../events/probe-table.js';
 import { assign, leavesBy } from './conversations.js';
 import { FlowTable } from './flow.js';
 import { HopPool } from './hop-pool.js';
+import type { Device } from '../events/interned.js';
 import { type HostDevice, HostDevices } from './host-devices.js';
 import { DEFAULT_LIMITS, type TrackerLimits } from './limits.js';
 import { Lineage } from './lineage.js';
@@ -252,7 +253,13 @@ export class PathTracker {
   private progressed(path: PathState, cursor: EventCursor, role: number, ts: number): void {
     if (ts > path.progressTs) path.progressTs = ts;
     path.progressRole = role;
-    if (role === ROLE.receive && path.answers?.firstDevice === cursor.device) path.home = true;
+    if (role === ROLE.receive && this.isHome(path, cursor.device)) path.home = true;
+  }
+
+  /** Where the request came from; without round trips, where packets to this one's sender begin. */
+  private isHome({ answers, pair, reverse }: PathState, device: Device): boolean {
+    if (answers) return answers.firstDevice === device;
+    return (reverse ? pair?.aDevices : pair?.bDevices)?.has(device) ?? false;
   }
 
   /** A reader took a copy. Where the consumer of a device is known, others (tcpdump) do not count. */
