@@ -9,6 +9,8 @@ export const TCP = { fin: 1, syn: 2, rst: 4, psh: 8, ack: 16 } as const;
 const MORE_FRAGMENTS = 0x2000;
 const FRAGMENT_OFFSET = 0x1fff;
 const DONT_FRAGMENT = 0x4000;
+/** Bytes of an IP and a TCP header with all options. */
+const MOST_HEADERS = 120;
 /** Of an IPv6 fragment header: the offset, and with it the bit that more follow. */
 const OFFSET6 = 0xfff8;
 const FRAGMENT6 = 0xfff9;
@@ -26,11 +28,13 @@ export class PacketHeaders {
   headersAt = 0;
   private readonly h: ResolvedLayout['headers'];
   private readonly p: ResolvedLayout['packet'];
+  private readonly lengthAt: number;
   private readonly addresses = new AddressNames();
 
   constructor(layout: ResolvedLayout) {
     this.h = layout.headers;
     this.p = layout.packet;
+    this.lengthAt = layout.hop.len;
   }
 
   /** Shows the headers of the packet record at a byte offset (a multiple of 4). */
@@ -146,8 +150,16 @@ export class PacketHeaders {
   get window(): number {
     return this.be16(this.headersAt + this.h.window);
   }
+  /**
+   * By the IP header's length. Where a socket hands its packet over (__ip_local_out, net/ipv4/ip_output.c) that still is
+   * 0, so that the headers are missing from the 16 bits: then it is by the skb's length.
+   */
   get payload(): number {
-    return this.he16(this.headersAt + this.h.payload);
+    const payload = this.he16(this.headersAt + this.h.payload);
+    const headers = 0x10000 - payload;
+    if (headers > MOST_HEADERS) return payload;
+    const length = this.u32[(this.at + this.lengthAt) >> 2];
+    return length < 0x10000 && length >= headers ? length - headers : payload;
   }
   get ttl(): number {
     return this.u8[this.headersAt + this.h.ttl];

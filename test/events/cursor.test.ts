@@ -29,6 +29,20 @@ describe('event cursor', () => {
     expect(cursor.next()).to.equal(false);
   });
 
+  it('tells the payload by the skb where the IP header has no length yet', () => {
+    const tcp = { probe: '__ip_local_out', src: '10.0.0.5', dst: '10.0.0.6', proto: 'tcp' } as const;
+    const cursor = cursorOver(
+      new WireWriter()
+        .packet({ ...tcp, ts: 1, len: 60, payload: 0x10000 - 60 })
+        .packet({ ...tcp, ts: 2, len: 152, payload: 0x10000 - 52 })
+        .packet({ ...tcp, ts: 3, len: 152, payload: 100 }),
+    );
+    for (const payload of [0, 100, 100]) {
+      expect(cursor.next()).to.equal(true);
+      expect(cursor.packet.payload).to.equal(payload);
+    }
+  });
+
   it('reads negative return values, sign-extended or not', () => {
     const cursor = cursorOver(
       new WireWriter()
