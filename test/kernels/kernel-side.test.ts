@@ -225,7 +225,15 @@ const NF_DROP = 0;
 const NF_ACCEPT = 1;
 const HOOK_FORWARD = 2;
 
+/** Modules have BTF from 5.11 on; besides, 5.10 lets no program read a pointer to a number among a function's arguments. */
+const WITHOUT_MODULE_TYPES = {
+  5: 'BTF does not know the function nft_do_chain',
+  12: 'BTF does not know the function ipt_do_table',
+  18: 'load vd_18_neigh_upd: EACCES (invalid bpf_context access off=8 size=8)',
+};
+
 forKernels(({ name, kernel }) => {
+  const hasModuleTypes = name !== '5.10';
   describe(`the kernel side on kernel ${name}: functions`, function () {
     this.timeout(300_000);
     let outcome: {
@@ -269,15 +277,19 @@ forKernels(({ name, kernel }) => {
     });
 
     it('attaches what exists and says why the rest is not', () => {
-      expect(outcome.attached.map(({ index }) => index).sort((a, b) => a - b)).to.deep.equal([
-        0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 18,
-      ]);
-      expect(outcome.failed.map(({ why }) => why)).to.deep.equal([
-        'open a perf event: ENOENT',
-        'BTF does not know the function no_such_function',
-      ]);
+      const there = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 18];
+      const lacking = hasModuleTypes ? {} : WITHOUT_MODULE_TYPES;
+      expect(outcome.attached.map(({ index }) => index).sort((a, b) => a - b)).to.deep.equal(
+        there.filter((index) => !(index in lacking)),
+      );
+      expect(Object.fromEntries(outcome.failed.map(({ index, why }) => [index, why]))).to.deep.equal({
+        ...lacking,
+        16: 'open a perf event: ENOENT',
+        17: 'BTF does not know the function no_such_function',
+      });
       expect(outcome.counters).to.deep.equal({
-        ...{ ringFull: 0, noWorkSpace: 0, pathsForgotten: 0, copiesForgotten: 0, parseFailures: 0, missedReturns: 0 },
+        ...{ ringFull: 0, perfLost: 0, noWorkSpace: 0, pathsForgotten: 0, copiesForgotten: 0 },
+        ...{ parseFailures: 0, missedReturns: 0 },
       });
     });
 
@@ -290,10 +302,7 @@ forKernels(({ name, kernel }) => {
       expect(delivered).to.deep.include({ ret: 0, flags: ['RETURN'], dev: 'eth0' });
     });
 
-    for (const [way, index] of [
-      ['kretprobe', 4],
-      ['fexit', 12],
-    ] as const) {
+    for (const [way, index] of [['kretprobe', 4] as const, ...(hasModuleTypes ? [['fexit', 12] as const] : [])]) {
       it(`tells the iptables table that dropped, by ${way}`, () => {
         const drop = of(index).find(({ kind, ret }) => kind === 'VERDICT' && ret === NF_DROP);
         expect(drop).to.deep.include({ table: 'filter', chain: '', hook: HOOK_FORWARD, pf: 2, flags: ['RETURN'] });
@@ -303,10 +312,8 @@ forKernels(({ name, kernel }) => {
       });
     }
 
-    for (const [way, index] of [
-      ['kretprobe', 11],
-      ['fexit', 5],
-    ] as const) {
+    // Where modules have no types, the packet cannot be found in nft_do_chain's argument: the hook tells the drop (below).
+    for (const [way, index] of hasModuleTypes ? [['kretprobe', 11] as const, ['fexit', 5] as const] : []) {
       it(`tells the nftables chain that dropped, by ${way}`, () => {
         const drop = of(index).find(({ kind, ret }) => kind === 'VERDICT' && ret === NF_DROP);
         const seen = of(index).map(({ kind, ret, table, chain, hook }) => ({ kind, ret, table, chain, hook }));
