@@ -79,10 +79,7 @@ describe('drop reasons on kernel 5.10, which gives none', function () {
   it('are marked as inferred, and a replay says the same', async () => {
     const live = JSON.parse(readFileSync(file('nft-drop.json'), 'utf8')) as Report;
     const dropped = live.paths.flatMap(({ events }) => events).filter(({ role }) => role === 'drop');
-    expect(
-      live.pairs.map(({ drops }) => drops.reverse),
-      'answers that a ping got',
-    ).to.deep.equal([0]);
+    for (const { drops } of live.pairs) expect(drops.reverse, 'answers that a ping got').to.equal(0);
     expect(dropped.filter(({ reason }) => reason === 'NETFILTER_DROP').map((event) => event.reasonInferred)).to.include(
       true,
     );
