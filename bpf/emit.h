@@ -63,7 +63,7 @@ struct vd_draft {
 	__u64 busy;
 };
 
-/* One for each context that can interrupt another on a CPU, as the views (track.h). */
+/* One for each context that can interrupt another on a CPU, as the views (view.h). */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, VD_VIEWS);
