@@ -1,5 +1,6 @@
 import { VdiagError } from '../base/errors.js';
 import {
+  allVariants,
   faultIds,
   injectFault,
   labDown,
@@ -12,6 +13,7 @@ import {
   requireRoot,
   runTraffic,
   topologyIds,
+  topologyOf,
 } from '../lab/index.js';
 import type { Fault, FaultInstance, Lab, Topology, Traffic, Variant } from '../lab/types.js';
 import { didYouMean } from '../base/suggest.js';
@@ -76,8 +78,8 @@ export async function bringUp(
     );
   }
   const fault = loadFault(name);
-  const topology = loadTopology(fault.topology);
   const variant = variantOf(fault, choices);
+  const topology = loadTopology(topologyOf(fault, variant));
   requireRoot();
   const missing = await missingNeeds(needsOf(fault, variant));
   if (missing.length > 0) {
@@ -97,19 +99,22 @@ export async function bringUp(
 
 /** The first value of each of a fault's variables, but for those chosen. */
 function variantOf(fault: Fault, choices: readonly string[]): Variant {
-  const variant: Variant = Object.fromEntries(Object.entries(fault.variants).map(([key, values]) => [key, values[0]]));
+  const variant: Variant = { ...allVariants(fault)[0] };
   for (const choice of choices) {
     const [key, value] = splitOnce(choice);
-    const values = fault.variants[key];
-    if (value === undefined || !values) {
-      const names = Object.keys(fault.variants);
-      const message = values ? `--set ${key} gives no value` : `${fault.id} has nothing named "${key}" to set`;
-      const expected = values
+    const range = fault.choose[key] ?? [];
+    const values = fault.variants[key] ?? (Array.isArray(range) ? range : [range.from, range.to]);
+    const names = Object.keys(variant);
+    if (value === undefined || !names.includes(key)) {
+      const message = names.includes(key)
+        ? `--set ${key} gives no value`
+        : `${fault.id} has nothing named "${key}" to set`;
+      const expected = names.includes(key)
         ? `${key}=value, such as ${key}=${String(values[0])}`
         : `name=value with a name of ${names.join(', ') || 'nothing: it has one form'}`;
-      throw new VdiagError({ message, expected, hint: values ? undefined : didYouMean(key, names) }, 2);
+      throw new VdiagError({ message, expected, hint: names.includes(key) ? undefined : didYouMean(key, names) }, 2);
     }
-    variant[key] = values.find((known) => String(known) === value) ?? value;
+    variant[key] = values.find((known) => String(known) === value) ?? (/^\d{1,9}$/.test(value) ? Number(value) : value);
   }
   return variant;
 }

@@ -24,9 +24,13 @@ export function loadFault(idOrFile: string): Fault {
     id: raw.id!,
     title: raw.title!,
     titleZh: raw.titleZh!,
+    family: raw.family!,
+    scenario: raw.scenario ?? 'packet-drop',
     topology: raw.topology!,
     needs: raw.needs,
     variants: raw.variants ?? {},
+    except: raw.except ?? [],
+    choose: raw.choose ?? {},
     inject: commandsOf(raw.inject),
     traffic: raw.traffic!,
     expect: raw.expect!,
@@ -45,11 +49,11 @@ export function loadFault(idOrFile: string): Fault {
       });
     }
   }
-  const topology = loadTopology(fault.topology);
   for (const variant of allVariants(fault)) {
     try {
-      instantiate(fault, topology, variant);
+      instantiate(fault, loadTopology(topologyOf(fault, variant)), variant);
     } catch (error) {
+      if (error instanceof VdiagError) throw error;
       const { part, message } = error instanceof PartError ? error : { part: [], message: (error as Error).message };
       problems.push({ message, at: document.positionOf(part) });
       break;
@@ -59,18 +63,57 @@ export function loadFault(idOrFile: string): Fault {
   return fault;
 }
 
-/** Every combination of a fault's variants, the first value of each first; one empty variant when it has none. */
+/**
+ * Every combination of a fault's variants, the first value of each first, without those it excepts; one empty variant
+ * when it has none. What a seed chooses has its first value.
+ */
 export function allVariants(fault: Fault): Variant[] {
-  return Object.entries(fault.variants).reduce<Variant[]>(
-    (variants, [name, values]) => variants.flatMap((variant) => values.map((value) => ({ ...variant, [name]: value }))),
-    [{}],
+  const chosen = Object.fromEntries(
+    Object.entries(fault.choose).map(([name, values]) => [name, Array.isArray(values) ? values[0] : values.from]),
   );
+  return Object.entries(fault.variants)
+    .reduce<Variant[]>(
+      (variants, [name, values]) =>
+        variants.flatMap((variant) => values.map((value) => ({ ...variant, [name]: value }))),
+      [{}],
+    )
+    .filter((variant) => !fault.except.some((out) => Object.entries(out).every(([name, v]) => variant[name] === v)))
+    .map((variant) => ({ ...variant, ...chosen }));
 }
 
-/** A variant chosen by a seed: the same seed always gives the same one. */
+/** Every variant of a fault, with what makes no difference in kind chosen by a seed: the same seed, the same choice. */
+export function variantsOf(fault: Fault, seed: number): Variant[] {
+  return allVariants(fault).map((variant, i) => {
+    const random = randomNumbers(`${seed} ${fault.id} ${i}`);
+    const chosen = Object.entries(fault.choose).map(([name, values]) => {
+      const at = random();
+      return [
+        name,
+        Array.isArray(values)
+          ? values[Math.floor(at * values.length)]
+          : values.from + Math.floor(at * (values.to - values.from + 1)),
+      ];
+    });
+    return { ...variant, ...(Object.fromEntries(chosen) as Variant) };
+  });
+}
+
+/** One variant, chosen by a seed. */
 export function chooseVariant(fault: Fault, seed: number): Variant {
-  const variants = allVariants(fault);
-  return variants[Math.floor(firstRandom(seed) * variants.length)];
+  const variants = variantsOf(fault, seed);
+  return variants[Math.floor(randomNumbers(`${seed} ${fault.id}`)() * variants.length)];
+}
+
+/** What tells a variant from the fault's others, to show and to sort by: `family=6 program=nft`. */
+export function variantName(fault: Fault, variant: Variant): string {
+  return Object.keys(fault.variants)
+    .map((name) => `${name}=${variant[name]}`)
+    .join(' ');
+}
+
+/** The topology of a variant. */
+export function topologyOf(fault: Fault, variant: Variant): string {
+  return fillTemplate(fault.topology, variant);
 }
 
 /** The features that this variant of a fault needs, beyond its topology's. */
@@ -81,13 +124,23 @@ export function needsOf(fault: Fault, variant: Variant): string[] {
 /**
  * Fills a fault's commands, traffic and expectations. A template may name the variant's values, `port` (the host's device
  * in front of the endpoint that `direction` chose, or of the last one), `target.*` (that endpoint: name, address, address6,
- * device, namespace, port), `peer.*` (the other) and every endpoint by its name.
+ * device, namespace, port, and `ip`: its address of the variant's `family`), `peer.*` (the other), every endpoint by its
+ * name, `ipv` (`-4`, `-6`) and `six` (empty or `6`: `ip{{six}}tables-legacy`).
  * @throws Error with a plain message for an unknown variable, endpoint or namespace, or a command that is not allowed.
  */
 export function instantiate(fault: Fault, topology: Topology, variant: Variant): FaultInstance {
   const endpoints = endpointsOf(topology);
   const { target, peer } = sides(endpoints, variant);
-  const data: TemplateData = { ...endpoints, target, peer, port: target.port, ...variant };
+  const six = variant.family === 6;
+  const data: TemplateData = {
+    ...Object.fromEntries(Object.values(endpoints).map((one) => [one.name, ofFamily(one, six)])),
+    target: ofFamily(target, six),
+    peer: ofFamily(peer, six),
+    port: target.port,
+    ipv: six ? '-6' : '-4',
+    six: six ? '6' : '',
+    ...variant,
+  };
   const roles: Record<string, string> = { 'port-owner': target.name, 'peer-of-port': peer.name };
   const endpoint = (word: string): string => {
     const name = fill(word, data);
@@ -101,6 +154,7 @@ export function instantiate(fault: Fault, topology: Topology, variant: Variant):
   return {
     fault,
     variant,
+    scenario: inPart(['scenario'], () => fill(fault.scenario, data)),
     inject: fault.inject.map((command, i) =>
       inPart(['inject', i], () => {
         const namespace = fill(command.in ?? topology.host, data);
@@ -112,6 +166,7 @@ export function instantiate(fault: Fault, topology: Topology, variant: Variant):
     ),
     traffic: fault.traffic.map((traffic, i) =>
       inPart(['traffic', i], () => ({
+        ...(six && { family: 6 as const }),
         ...filled(traffic, data),
         from: endpoint(traffic.from),
         to: endpoint(traffic.to),
@@ -126,9 +181,10 @@ export function instantiate(fault: Fault, topology: Topology, variant: Variant):
  * @throws VdiagError status 2 when the lab has another topology, 3 when a command fails.
  */
 export async function injectFault(lab: Lab, fault: Fault, variant: Variant): Promise<FaultInstance> {
-  if (lab.topology.id !== fault.topology) {
+  const topology = topologyOf(fault, variant);
+  if (lab.topology.id !== topology) {
     throw new VdiagError(
-      { message: `the fault ${fault.id} belongs in the topology ${fault.topology}, not ${lab.topology.id}` },
+      { message: `the fault ${fault.id} belongs in the topology ${topology}, not ${lab.topology.id}` },
       2,
     );
   }
@@ -137,6 +193,11 @@ export async function injectFault(lab: Lab, fault: Fault, variant: Variant): Pro
     await runOrThrow(['ip', 'netns', 'exec', lab.namespaces[namespace].name, ...argv]);
   }
   return instance;
+}
+
+/** An endpoint with `ip`, its address of that family. */
+function ofFamily(endpoint: Endpoint, six: boolean): Endpoint & { ip: string } {
+  return { ...endpoint, ip: six ? endpoint.address6 : endpoint.address };
 }
 
 class PartError extends Error {
@@ -197,10 +258,14 @@ function check(template: string, data: TemplateData): void {
   }
 }
 
-/** First number in [0, 1) of the mulberry32 generator. */
-function firstRandom(seed: number): number {
-  let state = (seed + 0x6d2b79f5) | 0;
-  state = Math.imul(state ^ (state >>> 15), state | 1);
-  state ^= state + Math.imul(state ^ (state >>> 7), state | 61);
-  return ((state ^ (state >>> 14)) >>> 0) / 4294967296;
+/** Numbers in [0, 1) of the mulberry32 generator, its state the hash (FNV-1a) of a text. */
+function randomNumbers(seed: string): () => number {
+  let state = 0x811c9dc5;
+  for (const byte of Buffer.from(seed)) state = Math.imul(state ^ byte, 0x01000193);
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
+  };
 }

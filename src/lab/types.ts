@@ -141,25 +141,63 @@ export interface TrafficResult {
   cutShort: boolean;
 }
 
+/** The families of faults, in the order of the accuracy table. */
+export const FAULT_FAMILIES = [
+  'firewall',
+  'routing',
+  'neighbour',
+  'mtu',
+  'sockets',
+  'tcp',
+  'queueing',
+  'integrity',
+  'virtualisation',
+  'controls',
+] as const;
+export type FaultFamily = (typeof FAULT_FAMILIES)[number];
+
+/** A diagnosis that must be made, and the facts that it must name. */
+export interface ExpectedDiagnosis {
+  diagnosis: string;
+  names?: Record<string, string | number>;
+}
+
+/** What must be diagnosed. */
+export interface Expectation extends Partial<ExpectedDiagnosis> {
+  'dominant-segment'?: string;
+  /** Of other faults that are in the lab at the same time. */
+  also?: ExpectedDiagnosis[];
+  /** Diagnoses that may stand beside it. */
+  accepts?: string[];
+  /** Diagnoses of the right area: half right. */
+  partial?: string[];
+}
+
 /** What is set up, what flows and what must be found: `fixtures/faults/*.yaml`. */
 export interface Fault {
   id: string;
   title: string;
   titleZh: string;
+  family: FaultFamily;
+  /** The question that is asked about it; may be a template over the variant. Default `packet-drop`. */
+  scenario: string;
+  /** May be a template over the variant. */
   topology: string;
   /** Kernel features it needs beyond the topology's. */
   needs?: string[];
-  /** Values to choose from. `direction` (`to-a`, `to-b`) chooses the endpoint that the fault is put before. */
+  /**
+   * Values that make it another fault: the bench runs every combination. `direction` (`to-a`, `to-b`) chooses the endpoint
+   * that the fault is put before, `family` (4, 6) the IP version.
+   */
   variants: Record<string, (string | number)[]>;
+  /** Combinations that do not go together. */
+  except: Variant[];
+  /** Values that make no difference in kind, of which a seed chooses one: ports, rates, sizes. */
+  choose: Record<string, (string | number)[] | { from: number; to: number }>;
   inject: FaultCommand[];
   traffic: Traffic[];
-  expect: {
-    /** Diagnosis id; absent in a healthy control, which must give none. */
-    diagnosis?: string;
-    /** Facts that the diagnosis must name. */
-    names?: Record<string, string | number>;
-    'dominant-segment'?: string;
-  };
+  /** Without a diagnosis it is a healthy control, which must give none. */
+  expect: Expectation;
   /** Diagnoses that would be wrong. */
   never: string[];
   /** The article's remedy takes the fault away. */
@@ -167,13 +205,14 @@ export interface Fault {
   file: string;
 }
 
-/** One value for each variant of a fault. */
+/** One value for each variable of a fault: its variants and what is chosen. */
 export type Variant = Record<string, string | number>;
 
 /** A fault with its variant chosen and its variables filled in. */
 export interface FaultInstance {
   fault: Fault;
   variant: Variant;
+  scenario: string;
   inject: { namespace: string; argv: string[] }[];
   traffic: Traffic[];
   expect: Fault['expect'];

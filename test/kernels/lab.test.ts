@@ -5,14 +5,14 @@ import { forKernels, runInVm } from './harness.js';
 
 /** Injects each fault in a lab of its own and prints what came of its traffic, or what it lacks. */
 const SCRIPT = `
-import { injectFault, labDown, labUp, listLabs, loadFault, loadTopology, allVariants, missingNeeds, needsOf, runTraffic } from '/vdiag/dist/lab/index.js';
+import { injectFault, labDown, labUp, listLabs, loadFault, loadTopology, allVariants, missingNeeds, topologyOf, needsOf, runTraffic } from '/vdiag/dist/lab/index.js';
 const out = {};
 for (const id of process.argv.slice(2)) {
   const fault = loadFault(id);
   const [variant] = allVariants(fault);
   const missing = await missingNeeds(needsOf(fault, variant));
   if (missing.length > 0) { out[id] = { missing }; continue; }
-  const lab = await labUp(loadTopology(fault.topology));
+  const lab = await labUp(loadTopology(topologyOf(fault, variant)));
   const { traffic } = await injectFault(lab, fault, variant);
   out[id] = { results: await runTraffic(lab, traffic) };
   await labDown(lab.id);

@@ -1,7 +1,14 @@
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { instantiate, loadFault, loadTopology, type FaultInstance } from '../../src/lab/index.js';
+import {
+  allVariants,
+  instantiate,
+  loadFault,
+  loadTopology,
+  topologyOf,
+  type FaultInstance,
+} from '../../src/lab/index.js';
 import type { Report } from '../../src/report/types.js';
 import { expectNoneOfNever, expectPrecise } from '../support/fault-report.js';
 import { diagnosisOf } from '../support/vdiag-cli.js';
@@ -71,8 +78,8 @@ const LABS = [
 /** A fault as its file describes it, with the first value of each of its variables. */
 function instanceOf(id: string): FaultInstance {
   const fault = loadFault(id);
-  const variant = Object.fromEntries(Object.entries(fault.variants).map(([name, [first]]) => [name, first]));
-  return instantiate(fault, loadTopology(fault.topology), variant);
+  const [variant] = allVariants(fault);
+  return instantiate(fault, loadTopology(topologyOf(fault, variant)), variant);
 }
 
 forKernels(

@@ -1,5 +1,13 @@
 import { expect } from 'chai';
-import { chooseVariant, instantiate, loadFault, loadTopology, missingNeeds, needsOf } from '../../src/lab/index.js';
+import {
+  chooseVariant,
+  instantiate,
+  loadFault,
+  loadTopology,
+  missingNeeds,
+  needsOf,
+  topologyOf,
+} from '../../src/lab/index.js';
 import type { FaultInstance, Variant } from '../../src/lab/index.js';
 import type { Report } from '../../src/report/types.js';
 import { expectNoneOfNever, expectPrecise } from '../support/fault-report.js';
@@ -8,7 +16,7 @@ import { diagnosisOf, expectHealthy, runReport } from '../support/vdiag-cli.js';
 /** Traces a lab with a fault in it, and checks the report against what the fault's file expects. */
 async function diagnose(id: string, variant: Variant): Promise<{ report: Report; instance: FaultInstance }> {
   const fault = loadFault(id);
-  const instance = instantiate(fault, loadTopology(fault.topology), variant);
+  const instance = instantiate(fault, loadTopology(topologyOf(fault, variant)), variant);
   const choices = Object.entries(variant).flatMap(([name, value]) => ['--lab-set', `${name}=${value}`]);
   const { status, report } = await runReport('--lab', id, ...choices);
   expectNoneOfNever(report, instance);

@@ -5,7 +5,7 @@
 export const REASON_LABS = `
 import { writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { allVariants, injectFault, labDown, labUp, listLabs, loadFault, loadTopology, runTraffic } from '/vdiag/dist/lab/index.js';
+import { allVariants, topologyOf, injectFault, labDown, labUp, listLabs, loadFault, loadTopology, runTraffic } from '/vdiag/dist/lab/index.js';
 import { renderJson } from '/vdiag/dist/report/json.js';
 import { loadLibrary } from '/vdiag/dist/scenarios/library.js';
 import { answerLive } from '/vdiag/dist/scenarios/live.js';
@@ -76,7 +76,7 @@ async function bringUp(name) {
   const own = CASES[name];
   if (!own) {
     const fault = loadFault(name);
-    const lab = await labUp(loadTopology(fault.topology), { id: 'reason-' + name });
+    const lab = await labUp(loadTopology(topologyOf(fault, allVariants(fault)[0])), { id: 'reason-' + name });
     const { traffic } = await injectFault(lab, fault, allVariants(fault)[0]);
     return { lab, traffic: () => runTraffic(lab, traffic) };
   }
