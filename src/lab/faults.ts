@@ -3,8 +3,10 @@ import { packagePath } from '../base/package-root.js';
 import { fillTemplate, lookup, templateVariables, type TemplateData } from '../base/template.js';
 import { runOrThrow } from './commands.js';
 import { commandFrom } from './command-line.js';
+import { startHelper } from './helpers/start.js';
+import { isHelper } from './helpers/words.js';
 import { KNOWN_NEEDS } from './needs.js';
-import { endpointsOf, findDocument, idsBelow, loadTopology } from './topology.js';
+import { endpointsOf, findDocument, guestWords, idsBelow, loadTopology } from './topology.js';
 import type { Endpoint, Fault, FaultCommand, FaultInstance, Lab, Topology, Variant } from './types.js';
 
 /** The ids of the faults that ship with vdiag. */
@@ -124,8 +126,8 @@ export function needsOf(fault: Fault, variant: Variant): string[] {
 /**
  * Fills a fault's commands, traffic and expectations. A template may name the variant's values, `port` (the host's device
  * in front of the endpoint that `direction` chose, or of the last one), `target.*` (that endpoint: name, address, address6,
- * device, namespace, port, and `ip`: its address of the variant's `family`), `peer.*` (the other), every endpoint by its
- * name, `ipv` (`-4`, `-6`) and `six` (empty or `6`: `ip{{six}}tables-legacy`).
+ * device, namespace, port, `ip`: its address of the variant's `family`, and `gateway`: its way out of that family), `peer.*`
+ * (the other), every endpoint by its name, `ipv` (`-4`, `-6`) and `six` (empty or `6`: `ip{{six}}tables-legacy`).
  * @throws Error with a plain message for an unknown variable, endpoint or namespace, or a command that is not allowed.
  */
 export function instantiate(fault: Fault, topology: Topology, variant: Variant): FaultInstance {
@@ -133,9 +135,9 @@ export function instantiate(fault: Fault, topology: Topology, variant: Variant):
   const { target, peer } = sides(endpoints, variant);
   const six = variant.family === 6;
   const data: TemplateData = {
-    ...Object.fromEntries(Object.values(endpoints).map((one) => [one.name, ofFamily(one, six)])),
-    target: ofFamily(target, six),
-    peer: ofFamily(peer, six),
+    ...Object.fromEntries(Object.values(endpoints).map((one) => [one.name, ofFamily(one, topology, six)])),
+    target: ofFamily(target, topology, six),
+    peer: ofFamily(peer, topology, six),
     port: target.port,
     ipv: six ? '-6' : '-4',
     six: six ? '6' : '',
@@ -190,14 +192,21 @@ export async function injectFault(lab: Lab, fault: Fault, variant: Variant): Pro
   }
   const instance = instantiate(fault, lab.topology, variant);
   for (const { namespace, argv } of instance.inject) {
-    await runOrThrow(['ip', 'netns', 'exec', lab.namespaces[namespace].name, ...argv]);
+    const { name } = lab.namespaces[namespace];
+    const tap = lab.topology.taps?.find((one) => one.in === namespace && one.name === argv[1]);
+    if (isHelper(argv[0])) await startHelper(name, argv, tap && guestWords(tap));
+    else await runOrThrow(['ip', 'netns', 'exec', name, ...argv]);
   }
   return instance;
 }
 
-/** An endpoint with `ip`, its address of that family. */
-function ofFamily(endpoint: Endpoint, six: boolean): Endpoint & { ip: string } {
-  return { ...endpoint, ip: six ? endpoint.address6 : endpoint.address };
+/** An endpoint with `ip`, its address of that family, and `gateway`, that of its way out; empty without one. */
+function ofFamily(endpoint: Endpoint, topology: Topology, six: boolean): Endpoint & { ip: string; gateway: string } {
+  const out = (topology.routes ?? []).find(
+    ({ in: namespace, to, via }) =>
+      namespace === endpoint.namespace && ['default', '0.0.0.0/0', '::/0'].includes(to) && via?.includes(':') === six,
+  );
+  return { ...endpoint, ip: six ? endpoint.address6 : endpoint.address, gateway: out?.via ?? '' };
 }
 
 class PartError extends Error {
