@@ -1,4 +1,5 @@
 import { fillTemplate, type TemplateData } from '../base/template.js';
+import { HELPER_NAMES, helperWords, isHelper } from './helpers/words.js';
 
 /** What a program may be given, so that it stays in its namespace, reads no file and starts no other program. */
 interface Grammar {
@@ -9,6 +10,7 @@ interface Grammar {
 }
 
 const IPTABLES: Grammar = { refused: [/^--mo/, /^-M/] };
+const EBTABLES: Grammar = { refused: [/^--mo/, /^-M/, /^--at/] };
 const PROGRAMS: Record<string, Grammar> = {
   ip: {
     objects: ['link', 'address', 'addr', 'route', 'rule', 'neighbour', 'neigh', 'maddress', 'tunnel', 'xfrm'],
@@ -22,7 +24,9 @@ const PROGRAMS: Record<string, Grammar> = {
   'ip6tables-legacy': IPTABLES,
   'iptables-nft': IPTABLES,
   'ip6tables-nft': IPTABLES,
-  ebtables: { refused: [/^--mo/, /^-M/, /^--at/] },
+  ebtables: EBTABLES,
+  'ebtables-legacy': EBTABLES,
+  'ebtables-nft': EBTABLES,
   nft: { objects: ['add', 'create', 'insert', 'delete', 'replace', 'flush'], refused: [/^-/] },
   ethtool: { refused: [/^-f$/, /^--flash/, /^-E$/, /^--change/] },
   conntrack: { objects: ['-D', '-F', '-U', '-I'], refused: [/^--load/, /^-R/] },
@@ -31,7 +35,7 @@ const PROGRAMS: Record<string, Grammar> = {
 };
 
 /** The programs that a fault may run. */
-export const ALLOWED_PROGRAMS: readonly string[] = Object.keys(PROGRAMS);
+export const ALLOWED_PROGRAMS: readonly string[] = [...Object.keys(PROGRAMS), ...HELPER_NAMES];
 
 /**
  * Splits a fault's command into words: blanks separate, quotes ('…' or "…") hold a word together, and nothing else has a
@@ -67,6 +71,7 @@ export function splitWords(line: string): string[] {
 export function refusal(argv: readonly string[]): string | undefined {
   if (argv.length === 0) return 'the command is empty';
   const [program, ...rest] = argv;
+  if (isHelper(program)) return refusedByHelper(argv);
   if (!Object.hasOwn(PROGRAMS, program))
     return `"${program}" is not a program that a fault may run (${ALLOWED_PROGRAMS.join(', ')})`;
   const { objects, refused } = PROGRAMS[program];
@@ -78,6 +83,15 @@ export function refusal(argv: readonly string[]): string | undefined {
     (word) => word.includes('..') || refused.some((pattern) => pattern.test(word)),
   );
   return bad === undefined ? undefined : `${program} "${bad}" reaches beyond the lab's namespace and is not allowed`;
+}
+
+function refusedByHelper(argv: readonly string[]): string | undefined {
+  try {
+    helperWords(argv);
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
+  }
 }
 
 /**

@@ -19,7 +19,20 @@ const TRIALS: Record<string, readonly string[][]> = {
     ['nft', 'add', 'rule', 'inet', 't', 'c', 'tcp', 'dport', '1', 'counter', 'drop'],
   ],
   conntrack: [['iptables-legacy', '-A', 'INPUT', '-m', 'conntrack', '--ctstate', 'INVALID', '-j', 'DROP']],
+  'nft-bridge': [
+    ['nft', 'add', 'table', 'bridge', 't'],
+    ['nft', 'add', 'chain', 'bridge', 't', 'c', '{', 'type', 'filter', 'hook', 'forward', 'priority', '0', ';', '}'],
+    ['nft', 'add', 'rule', 'bridge', 't', 'c', 'ip', 'daddr', '10.0.0.1', 'tcp', 'dport', '1', 'counter', 'drop'],
+  ],
+  'nft-ingress': [
+    ['nft', 'add', 'table', 'netdev', 't'],
+    // prettier-ignore
+    ['nft', 'add', 'chain', 'netdev', 't', 'c', '{', 'type', 'filter', 'hook', 'ingress', 'device', 'lo', 'priority', '0', ';', '}'],
+    ['nft', 'add', 'rule', 'netdev', 't', 'c', 'udp', 'dport', '1', 'counter', 'drop'],
+  ],
   ebtables: [['ebtables', '-A', 'FORWARD', '-p', 'IPv4', '-j', 'ACCEPT']],
+  'ebtables-legacy': [['ebtables-legacy', '-A', 'FORWARD', '-p', 'IPv4', '-j', 'ACCEPT']],
+  'ebtables-nft': [['ebtables-nft', '-A', 'FORWARD', '-p', 'IPv4', '-j', 'ACCEPT']],
   'bridge-netfilter': [['sysctl', '-q', 'net.bridge.bridge-nf-call-iptables']],
 };
 
