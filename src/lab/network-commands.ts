@@ -55,6 +55,17 @@ export function commandsToMake(topology: Topology, labId: string): string[][] {
       ...finish(two, ip),
     );
   }
+  for (const tap of topology.taps ?? []) {
+    commands.push(ip(tap.in, 'tuntap', 'add', 'dev', tap.name, 'mode', 'tap'), ...finish(tap, ip));
+  }
+  for (const end of topology.wire?.ends ?? []) {
+    commands.push(
+      ip(end.in, 'tuntap', 'add', 'dev', end.name, 'mode', 'tap'),
+      // Room for a burst: its reader is a process that shares the CPU with the rest of the lab.
+      ip(end.in, 'link', 'set', 'dev', end.name, 'txqueuelen', '10000'),
+      ...finish(end, ip),
+    );
+  }
   for (const vxlan of topology.vxlans ?? []) {
     const tunnel = [
       'id',

@@ -12,8 +12,12 @@ const PATIENCE_MS = 5000;
  * @throws VdiagError (status 3) when a link does not come up.
  */
 export async function carriersUp(topology: Topology, labId: string): Promise<void> {
+  await endsUp([...topology.links.flatMap((link) => link.ends), ...(topology.taps ?? [])], labId);
+}
+
+/** The same for some devices. */
+export async function endsUp(ends: readonly { in: string; name: string }[], labId: string): Promise<void> {
   const end = performance.now() + PATIENCE_MS;
-  const ends = topology.links.flatMap((link) => link.ends);
   for (const namespace of new Set(ends.map((one) => one.in))) {
     const wanted = ends.filter((one) => one.in === namespace).map((one) => one.name);
     for (;;) {

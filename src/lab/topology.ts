@@ -51,10 +51,9 @@ export function idsBelow(folder: string): string[] {
 export function endpointsOf(topology: Topology): Record<string, Endpoint> {
   return Object.fromEntries(
     Object.entries(topology.endpoints).map(([name, { in: namespace, device }]) => {
-      const { own, other } = endsOf(topology, namespace, device)!;
+      const { addresses, port, guest } = behind(topology, namespace, device)!;
       const address = (family: 'ipv4' | 'ipv6'): string =>
-        (own.addresses ?? []).map((text) => text.split('/')[0]).find((text) => ipaddr.parse(text).kind() === family) ??
-        '';
+        addresses.map((text) => text.split('/')[0]).find((text) => ipaddr.parse(text).kind() === family) ?? '';
       return [
         name,
         {
@@ -63,12 +62,30 @@ export function endpointsOf(topology: Topology): Record<string, Endpoint> {
           device,
           address: address('ipv4'),
           address6: address('ipv6'),
-          port: other.name,
-          portNamespace: other.in,
+          ...(guest && { guest }),
+          port: port.name,
+          portNamespace: port.in,
         },
       ];
     }),
   );
+}
+
+/** The addresses of an endpoint and the host's device in front of it: of a tap, those of the guest behind it. */
+function behind(
+  topology: Topology,
+  namespace: string,
+  device: string,
+): { addresses: readonly string[]; port: { name: string; in: string }; guest?: boolean } | undefined {
+  const tap = topology.taps?.find((one) => one.in === namespace && one.name === device);
+  if (tap) return { addresses: tap.guest.addresses, port: tap, guest: true };
+  const ends = endsOf(topology, namespace, device);
+  return ends && { addresses: ends.own.addresses ?? [], port: ends.other };
+}
+
+/** What the lab's guest behind a tap must be told of itself. */
+export function guestWords({ guest }: NonNullable<Topology['taps']>[number]): Record<string, string> {
+  return { mac: guest.mac, addresses: guest.addresses.join(',') };
 }
 
 function endsOf(topology: Topology, namespace: string, device: string): { own: LinkEnd; other: LinkEnd } | undefined {
@@ -109,7 +126,14 @@ function contradictions(topology: Topology, document: SourceDocument): Problem[]
   };
   topology.bridges?.forEach((bridge, i) => addDevice(['bridges', i], bridge));
   topology.links.forEach(({ ends }, i) => ends.forEach((end, j) => addDevice(['links', i, 'ends', j], end)));
+  topology.wire?.ends.forEach((end, i) => addDevice(['wire', 'ends', i], end));
   topology.vxlans?.forEach((vxlan, i) => addDevice(['vxlans', i], vxlan));
+  topology.taps?.forEach((tap, i) => {
+    addDevice(['taps', i], tap);
+    tap.guest.addresses.forEach((text, j) => {
+      if (!ipaddr.isValid(text)) report(['taps', i, 'guest', 'addresses', j], `"${text}" is not an address`);
+    });
+  });
   const checkDevice = (path: (string | number)[], namespace: string, device: string | undefined): void => {
     const there = devices.get(namespace);
     if (device !== undefined && there && !there.has(device))
@@ -123,6 +147,8 @@ function contradictions(topology: Topology, document: SourceDocument): Problem[]
   topology.links.forEach(({ ends }, i) =>
     ends.forEach((end, j) => checkBridge(['links', i, 'ends', j, 'master'], end.in, end.master)),
   );
+  topology.taps?.forEach((tap, i) => checkBridge(['taps', i, 'master'], tap.in, tap.master));
+  topology.wire?.ends.forEach((end, i) => checkBridge(['wire', 'ends', i, 'master'], end.in, end.master));
   topology.vxlans?.forEach((vxlan, i) => {
     checkBridge(['vxlans', i, 'master'], vxlan.in, vxlan.master);
     for (const key of ['local', 'remote'] as const) {
@@ -145,8 +171,11 @@ function contradictions(topology: Topology, document: SourceDocument): Problem[]
   checkNamespace(['host'], topology.host);
   for (const [name, endpoint] of Object.entries(topology.endpoints)) {
     checkNamespace(['endpoints', name, 'in'], endpoint.in);
-    if (!endsOf(topology, endpoint.in, endpoint.device))
-      report(['endpoints', name, 'device'], `no link has an end "${endpoint.device}" in namespace ${endpoint.in}`);
+    if (!behind(topology, endpoint.in, endpoint.device))
+      report(
+        ['endpoints', name, 'device'],
+        `no link or tap has an end "${endpoint.device}" in namespace ${endpoint.in}`,
+      );
   }
   return problems;
 }

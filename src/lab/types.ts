@@ -1,3 +1,5 @@
+import type { FrameSpec } from './traffic/frame-types.js';
+
 /** One end of a veth pair. */
 export interface LinkEnd {
   /** Namespace, by its short name. */
@@ -26,6 +28,19 @@ export interface Topology {
   sysctls?: { in: string; name: string; value: string | number }[];
   bridges?: { in: string; name: string; addresses?: string[] }[];
   links: { ends: [LinkEnd, LinkEnd] }[];
+  /** Taps, each with a small guest that holds it open and answers for its addresses (helpers/guest.ts). */
+  taps?: {
+    in: string;
+    name: string;
+    master?: string;
+    addresses?: string[];
+    guest: { mac: string; addresses: string[] };
+  }[];
+  /**
+   * Two tap devices joined by a process, which may lose, hold or change what crosses: what this host does not see into.
+   * The first end lies on the side of the first endpoint.
+   */
+  wire?: { ends: [LinkEnd, LinkEnd] };
   vxlans?: {
     in: string;
     name: string;
@@ -52,7 +67,9 @@ export interface Endpoint {
   /** Without prefix length; empty when the device has none of that family. */
   address: string;
   address6: string;
-  /** The other end of its veth pair, and the namespace that is in. */
+  /** It is behind a tap, answers by itself, and runs no server. */
+  guest?: boolean;
+  /** The other end of its veth pair (of a guest: its tap), and the namespace that is in. */
   port: string;
   portNamespace: string;
 }
@@ -86,7 +103,7 @@ export interface FaultCommand {
 }
 
 export type TrafficKind =
-  'ping' | 'tcp-stream' | 'tcp-request-response' | 'tcp-connect' | 'udp-request-response' | 'http';
+  'ping' | 'tcp-stream' | 'tcp-request-response' | 'tcp-connect' | 'udp-request-response' | 'http' | 'frames' | 'wire';
 
 /** Traffic between two endpoints, always bounded in time and amount. Durations are `200ms` or `2s`, sizes `64KB` or `2MB`. */
 export interface Traffic {
@@ -118,6 +135,23 @@ export interface Traffic {
   delay?: string;
   /** tcp-stream: the server accepts and does not read. */
   stalledReader?: boolean;
+  /** What the server does that a good one does not. */
+  behaviour?: Behaviour;
+  /** The client keeps its connections open until the lab is taken down. TCP. */
+  keep?: boolean;
+  /** frames: raw frames that `from` sends, one after the other, `count` times; no server, no answer. */
+  frames?: FrameSpec[];
+  /**
+   * wire: of the segments (default `tcp`: any) that go this way, the wire does this to `every` so many (default 1), once
+   * `after` so many have passed (default 0) and `most` so often (default: without end).
+   */
+  of?: 'data' | 'acks' | 'syn' | 'syn-ack' | 'tcp';
+  /** wire: `hold` keeps it for {@link hold}; `old-timestamps` writes TCP timestamps of a day before. Default `lose`. */
+  does?: 'lose' | 'duplicate' | 'hold' | 'old-timestamps';
+  every?: number | string;
+  after?: number | string;
+  most?: number | string;
+  hold?: string;
 }
 
 /** What came of one piece of traffic. Times in ms. */

@@ -6,17 +6,75 @@ import { VdiagError } from '../../base/errors.js';
 import { printable } from '../../base/sanitize.js';
 import type { Lab, Traffic, TrafficResult } from '../types.js';
 import { emptyOutcome, type ClientOutcome } from './outcome.js';
+import { planFrames } from './frames-plan.js';
 import { pingCommand, readPing } from './ping.js';
 import { planTraffic, type TrafficPlan } from './plan.js';
+import { startWire } from '../wire/start.js';
 
 /** How long an agent may take to start and to end, beside its traffic, ms; generous, for emulated machines. */
 const ALLOWANCE_MS = 30_000;
 
+/** Traffic whose servers are up. */
+export interface PreparedTraffic {
+  /**
+   * Makes it, all of it at the same time, and waits until it has ended.
+   * @param signal ends it early: what had not ended by then is cut short, which is no error
+   * @returns one result for each piece of traffic, in the same order
+   */
+  run(signal?: AbortSignal): Promise<TrafficResult[]>;
+  /** Ends the servers; the second call does nothing. */
+  stop(): Promise<void>;
+}
+
 /**
- * Makes the given traffic in a lab, all of it at the same time, and waits until it has ended: servers are listening
- * before the first client starts, and are stopped after the last has ended.
- * @param options.signal ends it early: what had not ended by then is cut short, which is no error
- * @returns one result for each piece of traffic, in the same order
+ * Starts the servers that traffic in a lab needs. They stay until `stop`, so that what becomes of their sockets can be
+ * looked at after the traffic.
+ * @param keepServers else a server ends with its own traffic, and what it received is in the result
+ * @throws VdiagError status 2 for traffic that is not possible in this lab, 3 when a server cannot run.
+ */
+export async function prepareTraffic(
+  lab: Lab,
+  traffic: readonly Traffic[],
+  keepServers = false,
+): Promise<PreparedTraffic> {
+  const plans = traffic.map((item, i) => {
+    const plan = planTraffic(item, lab.endpoints, i);
+    return item.kind === 'frames' ? { ...plan, frames: planFrames(item, plan, lab.topology) } : plan;
+  });
+  const servers = new Map<TrafficPlan, ServerProcess>();
+  const stop = async (): Promise<void> =>
+    void (await Promise.all([...servers.values()].map((server) => server.stop())));
+  const wanted = plans.filter((plan) => plan.server && plan.kind !== 'ping');
+  // One that fails to start must not leave the others running unseen.
+  const started = await Promise.allSettled(
+    wanted.map(async (plan) => servers.set(plan, await startServerIn(lab, plan))),
+  );
+  for (const result of started) {
+    if (result.status === 'rejected') {
+      await stop();
+      throw result.reason;
+    }
+  }
+  const run = (signal?: AbortSignal): Promise<TrafficResult[]> =>
+    Promise.all(
+      plans.map(async (plan) => {
+        await sleep(plan.delayMs, undefined, { signal }).catch(() => undefined);
+        const begun = performance.now();
+        const outcome = plan.kind === 'ping' ? await ping(lab, plan, signal) : await client(lab, plan, signal);
+        const elapsedMs = Math.round(performance.now() - begun);
+        const received = keepServers ? undefined : await servers.get(plan)?.stop();
+        const { kind, from, to, address } = plan;
+        const bytesReceived = kind === 'tcp-stream' && received !== undefined ? received : outcome.bytesReceived;
+        return { kind, from, to, address, ...outcome, bytesReceived, elapsedMs };
+      }),
+    );
+  return { run, stop };
+}
+
+/**
+ * Makes the given traffic in a lab: servers are listening before the first client starts, and are stopped after the last
+ * has ended.
+ * @param options.signal see PreparedTraffic.run
  * @throws VdiagError status 2 for traffic that is not possible in this lab, 3 when a server or client cannot run.
  */
 export async function runTraffic(
@@ -24,30 +82,11 @@ export async function runTraffic(
   traffic: readonly Traffic[],
   options: { signal?: AbortSignal } = {},
 ): Promise<TrafficResult[]> {
-  const plans = traffic.map((item, i) => planTraffic(item, lab.endpoints, i));
-  const servers = new Map<TrafficPlan, ServerProcess>();
+  const prepared = await prepareTraffic(lab, traffic);
   try {
-    const wanted = plans.filter((plan) => plan.server && plan.kind !== 'ping');
-    // One that fails to start must not leave the others running unseen.
-    const started = await Promise.allSettled(
-      wanted.map(async (plan) => servers.set(plan, await startServerIn(lab, plan))),
-    );
-    for (const result of started) if (result.status === 'rejected') throw result.reason;
-    return await Promise.all(
-      plans.map(async (plan) => {
-        await sleep(plan.delayMs, undefined, { signal: options.signal }).catch(() => undefined);
-        const begun = performance.now();
-        const outcome =
-          plan.kind === 'ping' ? await ping(lab, plan, options.signal) : await client(lab, plan, options.signal);
-        const elapsedMs = Math.round(performance.now() - begun);
-        const received = await servers.get(plan)?.stop();
-        const { kind, from, to, address } = plan;
-        const bytesReceived = kind === 'tcp-stream' && received !== undefined ? received : outcome.bytesReceived;
-        return { kind, from, to, address, ...outcome, bytesReceived, elapsedMs };
-      }),
-    );
+    return await prepared.run(options.signal);
   } finally {
-    await Promise.all([...servers.values()].map((server) => server.stop()));
+    await prepared.stop();
   }
 }
 
