@@ -10,8 +10,8 @@ import {
   loadTopology,
   missingNeeds,
   needsOf,
+  prepareTraffic,
   requireRoot,
-  runTraffic,
   topologyIds,
   topologyOf,
 } from '../lab/index.js';
@@ -42,18 +42,32 @@ export async function labRun(
   const up = new Set((await listLabs()).map(({ id }) => id));
   const { lab, instance } = await bringUp(name, choices, (id) => (up.has(id) ? `${id}-${process.pid}` : id));
   try {
-    const traffic = instance?.traffic ?? healthyTraffic(lab.topology);
-    const during = new AbortController();
-    request.signal?.addEventListener('abort', () => during.abort());
+    return await traceLab(lab, instance?.traffic ?? healthyTraffic(lab.topology), request, seconds);
+  } finally {
+    await labDown(lab.id);
+  }
+}
+
+/** Traces a lab that is up while its bounded traffic flows; its servers are there until the diagnosis is made. */
+export async function traceLab(
+  lab: Lab,
+  traffic: readonly Traffic[],
+  request: LiveRequest,
+  seconds = MAX_SECONDS,
+): Promise<Report> {
+  const during = new AbortController();
+  request.signal?.addEventListener('abort', () => during.abort());
+  const prepared = await prepareTraffic(lab, traffic, true);
+  try {
     return await answerLive({
       ...request,
-      durationSeconds: seconds ?? MAX_SECONDS,
+      durationSeconds: seconds,
       netnsList: Object.values(lab.namespaces).map(({ inode }) => inode),
-      during: async () => void (await runTraffic(lab, traffic, { signal: during.signal })),
+      during: async () => void (await prepared.run(during.signal)),
       afterwards: () => during.abort(),
     });
   } finally {
-    await labDown(lab.id);
+    await prepared.stop();
   }
 }
 

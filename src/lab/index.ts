@@ -14,6 +14,6 @@ export {
 export { labDown, labDownAll, labUp, listLabs, requireRoot } from './lab.js';
 export { missingNeeds } from './needs.js';
 export { loadTopology, topologyIds } from './topology.js';
-export { runTraffic } from './traffic/run.js';
+export { prepareTraffic, runTraffic } from './traffic/run.js';
 export { FAULT_FAMILIES } from './types.js';
 export type * from './types.js';
