@@ -2,9 +2,14 @@ import type { KernelTypes } from './kernel-types.js';
 
 /**
  * Enums of the subsystems that have drop reasons of their own (include/net/dropreason.h, 6.4+): in the BTF of their
- * modules, net/openvswitch/drop.h and net/mac80211/drop.h.
+ * modules, net/openvswitch/drop.h and net/mac80211/drop.h; include/net/dropreason-qdisc.h (7.1+) in the kernel's.
  */
-const SUBSYSTEM_ENUMS = ['ovs_drop_reason', 'mac80211_drop_reason', '___mac80211_drop_reason'] as const;
+const SUBSYSTEM_ENUMS = [
+  'ovs_drop_reason',
+  'qdisc_drop_reason',
+  'mac80211_drop_reason',
+  '___mac80211_drop_reason',
+] as const;
 
 /** Enums that name the reasons of a kernel; those of subsystems in modules are not in the kernel's own BTF. */
 export const DROP_REASON_ENUMS: readonly string[] = ['skb_drop_reason', 'skb_drop_reason_subsys', ...SUBSYSTEM_ENUMS];
@@ -49,6 +54,7 @@ export function dropSubsystemsOf(types: KernelTypes | undefined): ReadonlyMap<nu
   return subsystems;
 }
 
+/** SKB_DROP_REASON_SKB_CSUM is SKB_CSUM; the two that are no drops, SKB_CONSUMED and SKB_NOT_DROPPED_YET, have no more. */
 function strip(name: string): string {
-  return name.replace(/^SKB_DROP_REASON_/, '').replace(/^SKB_/, '');
+  return name.replace(/^SKB_(DROP_REASON_)?/, '');
 }

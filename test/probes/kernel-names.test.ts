@@ -13,6 +13,7 @@ const ENUMS: Record<string, [number, string][]> = {
     [0, 'SKB_NOT_DROPPED_YET'],
     [2, 'SKB_DROP_REASON_NOT_SPECIFIED'],
     [3, 'SKB_DROP_REASON_NO_SOCKET'],
+    [72, 'SKB_DROP_REASON_SKB_CSUM'],
     [120, 'SKB_DROP_REASON_MAX'],
     [-65536, 'SKB_DROP_REASON_SUBSYS_MASK'],
   ],
@@ -37,10 +38,11 @@ const typesWith = (enums: typeof ENUMS): KernelTypes => ({
 describe('names of drop reasons', () => {
   it('are those of the kernel, without the prefix', () => {
     const names = new HostKernelNames(typesWith(ENUMS));
-    expect([0, 2, 3].map((reason) => names.dropReason(reason))).to.deep.equal([
+    expect([0, 2, 3, 72].map((reason) => names.dropReason(reason))).to.deep.equal([
       'NOT_DROPPED_YET',
       'NOT_SPECIFIED',
       'NO_SOCKET',
+      'SKB_CSUM',
     ]);
     expect(names.dropReason(120)).to.equal(undefined);
     expect(names.dropReason(0xffff0000)).to.equal(undefined);
@@ -56,7 +58,7 @@ describe('names of drop reasons', () => {
 
   it('are all there for the head of a recording', () => {
     expect(new HostKernelNames(typesWith(ENUMS)).dropReasons()).to.deep.equal({
-      ...{ 0: 'NOT_DROPPED_YET', 2: 'NOT_SPECIFIED', 3: 'NO_SOCKET' },
+      ...{ 0: 'NOT_DROPPED_YET', 2: 'NOT_SPECIFIED', 3: 'NO_SOCKET', 72: 'SKB_CSUM' },
       ...{ [0x10000]: 'MAC80211_UNUSABLE', [0x30000]: 'OPENVSWITCH' },
       [0x30001]: 'OVS_DROP_LAST_ACTION',
     });
@@ -93,7 +95,7 @@ describe('names of drop reasons', () => {
     const all = Object.values(names.dropReasons());
     expect(all).to.include.members(['NO_SOCKET', 'NETFILTER_DROP', 'SOCKET_RCVBUFF']);
     expect(new Set(all).size).to.equal(all.length);
-    for (const name of all) expect(name).not.to.match(/^SKB_/);
+    for (const name of all) expect(name).to.not.match(/^SKB_(DROP|NOT|CONSUMED)/);
   });
 });
 

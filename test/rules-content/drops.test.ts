@@ -3,7 +3,8 @@ import type { FieldName } from '../../src/events/field-names.js';
 import { compileCondition, type FieldTable } from '../../src/rules/compile.js';
 import type { EventRule } from '../../src/rules/types.js';
 import { FIELD_SPECS } from '../../src/events/field-names.js';
-import { dropReasons, macroFunctions, rules } from './content.js';
+import { LANGUAGES } from '../../src/knowledge/knowledge-base.js';
+import { dropReasons, knowledge, macroFunctions, rules } from './content.js';
 
 type Facts = Partial<Record<FieldName, string | number | boolean>>;
 
@@ -114,12 +115,12 @@ function expectOne(facts: Facts, what: string): void {
 describe('the rules about drops', () => {
   it("are many, and cover the kernel's reasons", () => {
     expect(rules).to.have.lengthOf.at.least(60);
-    expect(dropReasons).to.have.lengthOf.at.least(120);
+    expect(dropReasons).to.have.lengthOf.at.least(140);
   });
 
   for (const [what, packet] of Object.entries(PACKETS)) {
     it(`make one finding of each drop of ${what}, whatever the reason`, () => {
-      for (const reason of [...dropReasons, 'A_REASON_OF_TOMORROW', 'OVS_DROP_METER', 'reason 93']) {
+      for (const reason of [...dropReasons, 'A_REASON_OF_TOMORROW', 'OPENVSWITCH_3', 'reason 93']) {
         expectOne({ ...packet, 'event.reason': reason, 'event.function': 'some_function' }, `${what}, ${reason}`);
       }
     });
@@ -152,6 +153,32 @@ describe('the rules about drops', () => {
       expect(rule.id, reason).to.not.equal('lifecycle.unknown-reason');
     }
     expect(findings({ ...PACKETS['TCP data'], 'event.reason': 'NEW_ONE' })[0].id).to.equal('lifecycle.unknown-reason');
+  });
+
+  for (const language of LANGUAGES) {
+    it(`lead to an article that names the reason, whatever the packet (${language})`, () => {
+      for (const reason of dropReasons) {
+        const articles = new Set(
+          Object.entries(PACKETS)
+            // What a group did not want is said to be that: the reason may be any.
+            .filter(([what]) => what !== 'a multicast')
+            .flatMap(([, packet]) => findings({ ...packet, 'event.reason': reason }).map(({ article }) => article)),
+        );
+        expect(articles, reason).to.not.have.lengthOf(0);
+        for (const id of articles) {
+          const { title, symptoms, causes, body } = knowledge.article(id, language)!;
+          const text = [title, ...symptoms, ...causes, body].join('\n');
+          expect(text, `${reason} in ${language}/${id}`).to.match(new RegExp(`(?<![A-Z_])${reason}(?![A-Z_])`));
+        }
+      }
+    });
+  }
+
+  it('call Wi-Fi information, by the reasons of its subsystem or by their number', () => {
+    for (const reason of ['RX_DROP_U_MIC_FAIL', 'MAC80211_UNUSABLE_7']) {
+      const [rule] = findings({ ...PACKETS['TCP data'], 'event.reason': reason });
+      expect([rule.id, rule.level]).to.deep.equal(['lifecycle.wireless', 'info']);
+    }
   });
 
   it('share no function between two places', () => {
