@@ -4,10 +4,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { VdiagError } from '../base/errors.js';
 import { run, runOrThrow } from './commands.js';
 import { checkLabId, namespaceName, parseNamespaceName } from './names.js';
+import { startHelper } from './helpers/start.js';
 import { missingNeeds } from './needs.js';
 import { commandsToMake } from './network-commands.js';
 import { carriersUp } from './settle.js';
-import { endpointsOf } from './topology.js';
+import { endpointsOf, guestWords } from './topology.js';
 import type { Lab, Topology } from './types.js';
 
 /** Where `ip netns` keeps its namespaces. */
@@ -33,6 +34,9 @@ export async function labUp(topology: Topology, options: { id?: string } = {}): 
   await labDown(id);
   try {
     for (const command of commandsToMake(topology, id)) await runOrThrow(command);
+    for (const tap of topology.taps ?? []) {
+      await startHelper(namespaceName(id, tap.in), ['lab-guest', tap.name], guestWords(tap));
+    }
     await carriersUp(topology, id);
     return labOf(topology, id);
   } catch (error) {

@@ -1,3 +1,4 @@
+import type { Behaviour } from './traffic/behaviour.js';
 import type { FrameSpec } from './traffic/frame-types.js';
 
 /** One end of a veth pair. */
@@ -137,7 +138,7 @@ export interface Traffic {
   stalledReader?: boolean;
   /** What the server does that a good one does not. */
   behaviour?: Behaviour;
-  /** The client keeps its connections open until the lab is taken down. TCP. */
+  /** The client keeps its connections open when it has ended, until the servers are stopped. TCP. */
   keep?: boolean;
   /** frames: raw frames that `from` sends, one after the other, `count` times; no server, no answer. */
   frames?: FrameSpec[];

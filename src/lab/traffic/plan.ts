@@ -1,6 +1,8 @@
 import { VdiagError } from '../../base/errors.js';
 import type { Endpoint, Traffic, TrafficKind } from '../types.js';
+import type { FramesPlan } from './frame-types.js';
 import { parseDuration, parseSize } from '../units.js';
+import { planBehaviour, type BehaviourPlan } from './behaviour.js';
 
 /** A piece of traffic with its defaults filled in, durations in ms and sizes in bytes: what an agent is told. */
 export interface TrafficPlan {
@@ -19,11 +21,18 @@ export interface TrafficPlan {
   size: number;
   server: boolean;
   stalledReader: boolean;
+  /** Of the kind `frames`: what is sent (frames-plan.ts). */
+  frames?: FramesPlan;
+  behaviour?: BehaviourPlan;
+  /** The client keeps its connections when it has ended. */
+  keep?: boolean;
 }
 
 /** Bounds that hold whatever a file says: a lab runs on production hosts. */
 const MOST = { maxMs: 120_000, count: 10_000, bytes: 1e9, size: 60_000 };
 const FIRST_PORT = 5201;
+/** Kinds for which no server is started unless it is asked for. */
+const WITHOUT_SERVER: readonly TrafficKind[] = ['tcp-connect', 'frames'];
 
 /**
  * @param index place in the list: two servers in one namespace get ports of their own
@@ -54,8 +63,10 @@ export function planTraffic(traffic: Traffic, endpoints: Record<string, Endpoint
     delayMs: parseDuration(traffic.delay ?? '0ms'),
     bytes: parseSize(traffic.bytes ?? '1MB'),
     size: parseSize(traffic.size ?? 64),
-    server: traffic.server ?? (traffic.kind !== 'tcp-connect' && traffic.address === undefined),
+    server: traffic.server ?? (!WITHOUT_SERVER.includes(traffic.kind) && traffic.address === undefined && !to.guest),
     stalledReader: traffic.stalledReader ?? false,
+    ...(traffic.behaviour && { behaviour: planBehaviour(traffic.behaviour) }),
+    ...(traffic.keep && { keep: true }),
   };
   for (const [key, most] of Object.entries(MOST) as [keyof typeof MOST, number][]) {
     if (plan[key] > most)
