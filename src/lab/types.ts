@@ -116,6 +116,8 @@ export interface Traffic {
   count?: number;
   /** Between the starts of two requests. Default 100 ms. */
   interval?: string;
+  /** udp-request-response: so many requests at once, each interval. Default 1. */
+  burst?: number;
   /** tcp-stream: how much is sent. Default 1 MB. */
   bytes?: string | number;
   /** Size of a request and its reply (ping: of the payload). Default 64. */

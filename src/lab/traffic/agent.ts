@@ -9,10 +9,12 @@ import { startServer } from './server.js';
 
 const [role, text] = process.argv.slice(2);
 const plan = JSON.parse(text) as TrafficPlan;
+// The name by which ss and ps show it.
+process.title = role === 'server' ? 'lab-server' : 'lab-client';
 
 try {
   if (role === 'server') await serve();
-  else say(await runClient(plan));
+  else await ask();
 } catch (error) {
   say({ error: (error as Error).message });
   process.exitCode = 1;
@@ -21,15 +23,29 @@ try {
 async function serve(): Promise<void> {
   const server = await startServer(plan);
   say({ listening: true });
+  server.begin();
   await new Promise<void>((resolve) => {
     // No longer than the traffic may last, whatever becomes of the parent.
-    const limit = setTimeout(resolve, plan.delayMs + plan.maxMs + 10_000);
+    const limit = setTimeout(resolve, plan.delayMs + plan.maxMs + (plan.behaviour ? 60_000 : 10_000));
     process.stdin.resume().on('end', () => {
       clearTimeout(limit);
       resolve();
     });
   });
   say({ received: await server.stop() });
+  process.stdin.destroy();
+}
+
+/** Says what came of it, and keeps its connections until its standard input ends where the plan says so. */
+async function ask(): Promise<void> {
+  const kept: { destroy(): unknown }[] = [];
+  say(await runClient(plan, kept));
+  if (!plan.keep) return;
+  await new Promise<void>((resolve) => {
+    setTimeout(resolve, 60_000).unref();
+    process.stdin.resume().on('end', resolve);
+  });
+  for (const socket of kept) socket.destroy();
   process.stdin.destroy();
 }
 

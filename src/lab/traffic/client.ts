@@ -5,7 +5,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { countAnswer, countFailure, emptyOutcome, timeoutError, type ClientOutcome } from './outcome.js';
 import type { TrafficPlan } from './plan.js';
 
-type Client = (plan: TrafficPlan, outcome: ClientOutcome, signal: AbortSignal) => Promise<void>;
+type Client = (plan: TrafficPlan, outcome: ClientOutcome, signal: AbortSignal, kept: Kept) => Promise<void>;
+
+/** Connections that are left open for a client that keeps them. */
+type Kept = { destroy(): unknown }[];
 
 const CLIENTS: Partial<Record<TrafficPlan['kind'], Client>> = {
   'tcp-stream': sendStream,
@@ -13,14 +16,19 @@ const CLIENTS: Partial<Record<TrafficPlan['kind'], Client>> = {
   'tcp-connect': connectAndClose,
   'udp-request-response': exchangeOverUdp,
   http: requestPages,
+  // Loaded when it is needed: it calls libc.
+  frames: async (plan, outcome, signal) => (await import('./frames-client.js')).sendFrames(plan, outcome, signal),
 };
 
-/** Runs the client side of a plan in this process's network namespace, for at most `plan.maxMs`. */
-export async function runClient(plan: TrafficPlan): Promise<ClientOutcome> {
+/**
+ * Runs the client side of a plan in this process's network namespace, for at most `plan.maxMs`.
+ * @param kept gets the connections that are still open when it ends, of a plan that keeps them
+ */
+export async function runClient(plan: TrafficPlan, kept: Kept = []): Promise<ClientOutcome> {
   const outcome = emptyOutcome();
   const signal = AbortSignal.timeout(plan.maxMs);
   try {
-    await CLIENTS[plan.kind]?.(plan, outcome, signal);
+    await CLIENTS[plan.kind]?.(plan, outcome, signal, kept);
   } catch (error) {
     if (!signal.aborted) throw error;
   }
@@ -29,7 +37,7 @@ export async function runClient(plan: TrafficPlan): Promise<ClientOutcome> {
 }
 
 /** One connection, `bytes` sent as fast as it takes them. */
-async function sendStream(plan: TrafficPlan, outcome: ClientOutcome, signal: AbortSignal): Promise<void> {
+async function sendStream(plan: TrafficPlan, outcome: ClientOutcome, signal: AbortSignal, kept: Kept): Promise<void> {
   outcome.sent = 1;
   const started = performance.now();
   let socket: Socket | undefined;
@@ -47,12 +55,18 @@ async function sendStream(plan: TrafficPlan, outcome: ClientOutcome, signal: Abo
     if (!signal.aborted) countFailure(outcome, error);
   } finally {
     outcome.bytesSent = socket?.bytesWritten ?? 0;
-    socket?.destroy();
+    if (plan.keep && socket) kept.push(socket);
+    else socket?.destroy();
   }
 }
 
 /** Requests and replies of `size` bytes, one after the other over one connection. */
-async function exchangeOverTcp(plan: TrafficPlan, outcome: ClientOutcome, signal: AbortSignal): Promise<void> {
+async function exchangeOverTcp(
+  plan: TrafficPlan,
+  outcome: ClientOutcome,
+  signal: AbortSignal,
+  kept: Kept,
+): Promise<void> {
   let socket: Socket;
   try {
     socket = await open(plan, signal);
@@ -76,25 +90,36 @@ async function exchangeOverTcp(plan: TrafficPlan, outcome: ClientOutcome, signal
         return false;
       }
     });
-    socket.end();
-    if (outcome.answered === outcome.sent) await once(socket, 'close', signal);
+    if (!plan.keep) {
+      socket.end();
+      if (outcome.answered === outcome.sent) await once(socket, 'close', signal);
+    }
   } finally {
     outcome.bytesSent = socket.bytesWritten;
     outcome.bytesReceived = socket.bytesRead;
-    socket.destroy();
+    if (plan.keep) kept.push(socket);
+    else socket.destroy();
   }
 }
 
 /** Connections that are opened and closed; what counts is whether they open. */
-async function connectAndClose(plan: TrafficPlan, outcome: ClientOutcome, signal: AbortSignal): Promise<void> {
+async function connectAndClose(
+  plan: TrafficPlan,
+  outcome: ClientOutcome,
+  signal: AbortSignal,
+  kept: Kept,
+): Promise<void> {
   await paced(plan, signal, async () => {
     outcome.sent++;
     const started = performance.now();
     try {
       const socket = await open(plan, signal);
       countAnswer(outcome, performance.now() - started);
-      socket.resume().end();
-      await once(socket, 'close', signal);
+      if (plan.keep) kept.push(socket.resume());
+      else {
+        socket.resume().end();
+        await once(socket, 'close', signal);
+      }
     } catch (error) {
       countFailure(outcome, error);
     }
@@ -123,12 +148,14 @@ async function exchangeOverUdp(plan: TrafficPlan, outcome: ClientOutcome, signal
   try {
     await new Promise<void>((resolve) => socket.connect(plan.port, plan.address, resolve));
     await paced(plan, signal, async () => {
-      const message = Buffer.alloc(Math.max(4, plan.size), 'vdiag ');
-      message.writeUInt32BE(outcome.sent, 0);
-      sentAt.set(outcome.sent++, performance.now());
-      outcome.bytesSent += message.length;
-      socket.send(message);
-      return true;
+      for (let i = 0; i < plan.burst && outcome.sent < plan.count; i++) {
+        const message = Buffer.alloc(Math.max(4, plan.size), 'vdiag ');
+        message.writeUInt32BE(outcome.sent, 0);
+        sentAt.set(outcome.sent++, performance.now());
+        outcome.bytesSent += message.length;
+        socket.send(message);
+      }
+      return outcome.sent < plan.count;
     });
     const end = performance.now() + plan.timeoutMs;
     while (sentAt.size > 0 && performance.now() < end && !signal.aborted) await sleep(10);

@@ -14,6 +14,8 @@ export interface TrafficPlan {
   port: number;
   count: number;
   intervalMs: number;
+  /** udp-request-response: requests that are sent together, each interval. */
+  burst: number;
   timeoutMs: number;
   maxMs: number;
   delayMs: number;
@@ -29,7 +31,7 @@ export interface TrafficPlan {
 }
 
 /** Bounds that hold whatever a file says: a lab runs on production hosts. */
-const MOST = { maxMs: 120_000, count: 10_000, bytes: 1e9, size: 60_000 };
+const MOST = { maxMs: 120_000, count: 10_000, burst: 100, bytes: 1e9, size: 60_000 };
 const FIRST_PORT = 5201;
 /** Kinds for which no server is started unless it is asked for. */
 const WITHOUT_SERVER: readonly TrafficKind[] = ['tcp-connect', 'frames'];
@@ -58,6 +60,7 @@ export function planTraffic(traffic: Traffic, endpoints: Record<string, Endpoint
     port: Number(traffic.port ?? FIRST_PORT + index),
     count: traffic.count ?? 10,
     intervalMs: parseDuration(traffic.interval ?? '100ms'),
+    burst: traffic.burst ?? 1,
     timeoutMs: parseDuration(traffic.timeout ?? '2s'),
     maxMs: parseDuration(traffic.max ?? '20s'),
     delayMs: parseDuration(traffic.delay ?? '0ms'),

@@ -37,13 +37,18 @@ export async function prepareTraffic(
   traffic: readonly Traffic[],
   keepServers = false,
 ): Promise<PreparedTraffic> {
-  const plans = traffic.map((item, i) => {
+  const plans = traffic.flatMap((item, i) => {
+    if (item.kind === 'wire') return [];
     const plan = planTraffic(item, lab.endpoints, i);
-    return item.kind === 'frames' ? { ...plan, frames: planFrames(item, plan, lab.topology) } : plan;
+    return item.kind === 'frames' ? [{ ...plan, frames: planFrames(item, plan, lab.topology) }] : [plan];
   });
+  const takeWireOut = await startWire(lab, traffic);
   const servers = new Map<TrafficPlan, ServerProcess>();
-  const stop = async (): Promise<void> =>
-    void (await Promise.all([...servers.values()].map((server) => server.stop())));
+  const kept: ServerProcess[] = [];
+  const stop = async (): Promise<void> => {
+    await Promise.all([...servers.values(), ...kept.splice(0)].map((server) => server.stop()));
+    await takeWireOut?.();
+  };
   const wanted = plans.filter((plan) => plan.server && plan.kind !== 'ping');
   // One that fails to start must not leave the others running unseen.
   const started = await Promise.allSettled(
@@ -60,7 +65,12 @@ export async function prepareTraffic(
       plans.map(async (plan) => {
         await sleep(plan.delayMs, undefined, { signal }).catch(() => undefined);
         const begun = performance.now();
-        const outcome = plan.kind === 'ping' ? await ping(lab, plan, signal) : await client(lab, plan, signal);
+        const outcome =
+          plan.kind === 'ping'
+            ? await ping(lab, plan, signal)
+            : plan.keep
+              ? await keptClient(lab, plan, signal, kept)
+              : await client(lab, plan, signal);
         const elapsedMs = Math.round(performance.now() - begun);
         const received = keepServers ? undefined : await servers.get(plan)?.stop();
         const { kind, from, to, address } = plan;
@@ -121,6 +131,8 @@ async function startServerIn(lab: Lab, plan: TrafficPlan): Promise<ServerProcess
     stop() {
       stopped ??= (async () => {
         child.stdin.end();
+        // One that is stopped or busy would not notice.
+        if (plan.behaviour) child.kill('SIGKILL');
         const last = await nextLine(lines);
         await child;
         return Number(last.received ?? 0);
@@ -152,6 +164,44 @@ async function client(lab: Lab, plan: TrafficPlan, signal: AbortSignal | undefin
       3,
     );
   return said;
+}
+
+/** A client that keeps its connections: it says what came of it, and is added to those that a stop ends. */
+async function keptClient(
+  lab: Lab,
+  plan: TrafficPlan,
+  signal: AbortSignal | undefined,
+  kept: ServerProcess[],
+): Promise<ClientOutcome> {
+  const [file, ...argv] = agentCommand(lab, lab.endpoints[plan.from].namespace, 'client', plan);
+  const child = execa(file, argv, {
+    reject: false,
+    stdin: 'pipe',
+    timeout: plan.maxMs + 2 * ALLOWANCE_MS,
+    killSignal: 'SIGKILL',
+    buffer: { stdout: false },
+  });
+  const end = (): boolean => child.kill('SIGKILL');
+  kept.push({
+    async stop() {
+      end();
+      await child;
+      return 0;
+    },
+  });
+  signal?.addEventListener('abort', end);
+  const said = await nextLine(createInterface({ input: child.stdout })[Symbol.asyncIterator]());
+  // From here on it only keeps what it has.
+  signal?.removeEventListener('abort', end);
+  if (signal?.aborted) return { ...emptyOutcome(), cutShort: true };
+  if (said.error !== undefined || said.sent === undefined)
+    throw new VdiagError(
+      {
+        message: `the lab's ${plan.kind} client in ${plan.from} failed: ${printable(String(said.error ?? 'it ended'))}`,
+      },
+      3,
+    );
+  return said as unknown as ClientOutcome;
 }
 
 async function ping(lab: Lab, plan: TrafficPlan, signal: AbortSignal | undefined): Promise<ClientOutcome> {
