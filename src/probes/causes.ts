@@ -30,6 +30,7 @@ const WORDS: Record<CauseCode, { en: string; zh: string }> = {
     zh: '经典跟踪点 {} 的记录缺少所需的内容',
   },
   'no-function': { en: 'this kernel has no function {}', zh: '本内核没有函数 {}' },
+  'nearest-function': { en: 'the nearest name that it has is {}', zh: '最接近的函数名是 {}' },
   'module-not-loaded': {
     en: 'module {} is not loaded, so no packet passes there',
     zh: '模块 {} 未加载，因此没有数据包经过那里',

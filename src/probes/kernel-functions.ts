@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type SymbolCensus, censusOf } from './kallsyms.js';
+import { type SymbolCensus, censusOf, nearestSymbol } from './kallsyms.js';
 
 /** What is known of a function on this kernel. */
 export type FunctionStatus = 'attachable' | 'not-traceable' | 'ambiguous' | 'compiler-changed' | 'absent';
@@ -15,6 +15,8 @@ export interface KernelFunctions {
   /** `x.constprop.0` for a name whose status is `compiler-changed`. */
   variant(name: string): string | undefined;
   module(name: string): ModuleStatus;
+  /** The function whose name is a slip of the pen away from one that is absent. */
+  nearest?(name: string): string | undefined;
 }
 
 /** Where the kernel's lists are; others than the usual places in tests. */
@@ -69,6 +71,7 @@ export function readKernelFunctions(names: Iterable<string>, files: KernelFiles)
     },
     variant: (name) => census?.variants.get(name),
     module: (name) => moduleStatus(name, files),
+    nearest: (name) => kallsyms && nearestSymbol(kallsyms, name),
   };
 }
 

@@ -54,6 +54,7 @@ export function planProbes(
     functions: {
       status: functions.status.bind(functions),
       variant: functions.variant.bind(functions),
+      nearest: functions.nearest?.bind(functions),
       // Modules that are built in often have no trace but their functions.
       module: (name: string) => (present.has(name) ? ('present' as const) : functions.module(name)),
     },

@@ -70,7 +70,10 @@ function functionSteps(point: ProbePoint, index: number, wantReturn: boolean, co
   const present = names.filter((name) => functions.status(name, false) !== 'absent');
   if (present.length === 0) {
     if (names.length === 0) return [];
-    return [{ cause: absentModule(point, context) ?? { code: 'no-function', detail: names.join(', ') } }];
+    const module = absentModule(point, context);
+    return module
+      ? [{ cause: module }]
+      : [{ cause: { code: 'no-function', detail: names.join(', ') } }, ...misspelt(point, context)];
   }
   if (!capabilities.kprobe && !capabilities.fentry) {
     return [{ cause: { code: 'no-kprobes' } }, { cause: { code: 'no-fentry' } }];
@@ -94,6 +97,12 @@ function functionSteps(point: ProbePoint, index: number, wantReturn: boolean, co
     const renamed: Step[] = plain === point.function ? [] : [{ cause: { code: 'other-name', detail: name } }];
     return [...renamed, ...notes(found), ...backendSteps(point, index, wantReturn, name, found, context)];
   });
+}
+
+/** A function that no kernel is known to have may be misspelt; of others the lack is this kernel's. */
+function misspelt({ function: name, kernels }: ProbePoint, { functions }: StepContext): Step[] {
+  const nearest = kernels === undefined && name !== undefined ? functions.nearest?.(name) : undefined;
+  return nearest === undefined ? [] : [{ cause: { code: 'nearest-function', detail: nearest } }];
 }
 
 /** `ip_gre:gre_rcv` where several functions are called gre_rcv, and one of them is of the point's module. */

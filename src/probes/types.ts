@@ -124,6 +124,7 @@ export type CauseCode =
   | 'no-tracepoint' //     the kernel has no tracepoint of that name
   | 'no-record' //         what a classic tracepoint hands over does not have what the program needs
   | 'no-function' //       the kernel has no function of that name
+  | 'nearest-function' //  ... but one whose name is nearly the same
   | 'module-not-loaded' // it lives in a module that is not loaded, so no packet passes there
   | 'module-absent' //     it lives in a module that this kernel does not have
   | 'compiler-changed' //  only a variant made by the compiler is there (.constprop, .isra, .part)

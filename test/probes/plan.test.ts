@@ -205,10 +205,20 @@ describe('plan of probes', () => {
       return probe.reasons;
     };
 
-    it('names a misspelt function', () => {
-      expect(whyNot(point({ name: 'x', function: 'ip_rvc' }), { symbols: ['ip_rcv'] })).to.deep.equal([
+    it('names a misspelt function, and the nearest that the kernel has', () => {
+      const symbols = ['arp_rcv', 'ip_rcv_finish', 'ip_rcv', 'ip6_rcv'];
+      expect(whyNot(point({ name: 'x', function: 'ip_rvc' }), { symbols })).to.deep.equal([
         'this kernel has no function ip_rvc',
+        'the nearest name that it has is ip_rcv',
       ]);
+      expect(whyNot(point({ name: 'x', function: 'tcp_rcv' }), { symbols })).to.deep.equal([
+        'this kernel has no function tcp_rcv',
+      ]);
+    });
+
+    it('names no other for a function that other kernels have', () => {
+      const old = point({ name: 'x', function: 'ip_rvc', kernels: '4.19, 5.10' });
+      expect(whyNot(old, { symbols: ['ip_rcv'] })).to.deep.equal(['this kernel has no function ip_rvc']);
     });
 
     it('names a misspelt tracepoint', () => {

@@ -40,7 +40,17 @@ function makeCommand(): Command {
     .requiredOption('-o, --out <file>', 'what to write: NAME.yaml is an offsets table, anything else BTF')
     .option('--kernel <release>', 'release that a vmlinux is of, for the table (default: the running one)', release())
     .option('--force', 'replace the output if it exists', false)
-    .addHelpText('after', '\nExamples:\n  vdiag btf make --offsets kernel.yaml -o kernel.btf')
+    .addHelpText(
+      'after',
+      `
+Headers tell where structures have their members, not what arguments functions take: of those the probe catalogue's own
+positions are used, and points for which it has none are left out. A vmlinux tells both.
+
+Examples:
+  vdiag btf make --headers /lib/modules/$(uname -r)/build -o kernel.yaml
+  vdiag btf make --vmlinux vmlinux -o kernel.yaml
+  vdiag btf make --offsets kernel.yaml -o kernel.btf`,
+    )
     .action(async (flags: MakeTypes) => {
       if ((flags.vmlinux ?? flags.headers ?? flags.offsets) === undefined) {
         throw new VdiagError(
