@@ -26,6 +26,7 @@ export function subjectsOf(rule: DiagnosisRule, analysis: Analysis): Subject[] {
   if (segments) subjects.push(...segmentSubjects(segments, analysis));
   if (each === 'pair') subjects.push(...analysis.pairs.map((pair) => ({ data: pairData(pair), pair })));
   if (each === 'unanswered') subjects.push(...unansweredSubjects(analysis));
+  if (each === 'end') subjects.push(...endSubjects(analysis));
   if (each === 'sched') subjects.push(...analysis.sched.map((sched) => ({ data: schedData(sched), sched })));
   if (each === 'host') subjects.push({ data: {} });
   return subjects;
@@ -76,6 +77,32 @@ function unansweredSubjects({ pairs, paths }: Analysis): Subject[] {
     const [src, dst, count] = [pair.a, pair.b, pair.packets.forward];
     return [{ pair, data: { device, netns, src, dst, count, flow: `${src} → ${dst}` } }];
   });
+}
+
+/**
+ * Both ends of every pair, each in the namespace that its own packets come from or, when it was not heard, that packets
+ * for it reached last. Evidence tells whether it lives there: a guest's packets come from the host's namespace.
+ */
+function endSubjects({ pairs, paths }: Analysis): Subject[] {
+  return pairs.flatMap((pair) =>
+    [true, false].flatMap((first): Subject[] => {
+      const [address, peer] = first ? [pair.a, pair.b] : [pair.b, pair.a];
+      if (address === '' || isGroup(address) || isGroup(peer)) return [];
+      const reached = (): number | undefined =>
+        paths
+          .filter((path) => path.pair === pair.id && path.events.some(({ packet }) => packet?.dst === address))
+          .map(({ events }) => events.filter(({ netns }) => netns > 0))
+          .reduce((x, y) => (y.length > x.length ? y : x), [])
+          .at(-1)?.netns;
+      const netns = (first ? pair.aNetns : pair.bNetns) || reached();
+      if (!netns) return [];
+      const { forward, reverse } = pair.packets;
+      const [packetsFrom, packetsTo] = first ? [forward, reverse] : [reverse, forward];
+      const { seconds } = pair;
+      const flow = `${peer} → ${address}`;
+      return [{ pair, data: { address, peer, netns, packetsFrom, packetsTo, seconds, flow } }];
+    }),
+  );
 }
 
 /** Whether an address is that of many: nobody need answer there. */

@@ -78,6 +78,16 @@ const UNANSWERED_MEMBERS: Record<string, FieldSpec> = {
   flow: text('src → dst'),
 };
 
+const END_MEMBERS: Record<string, FieldSpec> = {
+  address: text('address of this end'),
+  peer: text('address of the other end'),
+  netns: number('inode of the network namespace that this end is in'),
+  packetsTo: number('packets for it'),
+  packetsFrom: number('packets from it'),
+  seconds: number('s from the first to the last packet of the pair'),
+  flow: text('peer → address'),
+};
+
 const SCHED_MEMBERS: Record<string, FieldSpec> = {
   pid: number('process'),
   tid: number('thread that waited longest'),
@@ -170,6 +180,7 @@ export function subjectMembers(
       ? { ...SEGMENT_MEMBERS, lostAllPairs: number('lost, over all pairs'), pairs: number('pairs that use it') }
       : {}),
     ...(none || suspect.each === 'pair' ? PAIR_MEMBERS : {}),
+    ...(none || suspect.each === 'end' ? END_MEMBERS : {}),
     ...(none || suspect.each === 'unanswered' ? UNANSWERED_MEMBERS : {}),
     ...(none || suspect.each === 'sched' ? SCHED_MEMBERS : {}),
   };

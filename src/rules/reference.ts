@@ -23,6 +23,7 @@ export function referenceTables(fields: Readonly<Record<string, FieldSpec>>): Re
     'subject-findings': members(subjectMembers({ findings: [] }, {})),
     'subject-segments': members(subjectMembers({ segments: [] }, {})),
     'subject-pair': members(subjectMembers({ each: 'pair' }, {})),
+    'subject-end': members(subjectMembers({ each: 'end' }, {})),
     'subject-unanswered': members(subjectMembers({ each: 'unanswered' }, {})),
     'subject-sched': members(subjectMembers({ each: 'sched' }, {})),
     findings: members(DIAGNOSIS_FACTS.findings.members),

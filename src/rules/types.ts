@@ -53,8 +53,11 @@ export interface SuspectSpec {
   findings?: string[];
   /** Segments of any of these kinds. */
   segments?: string[];
-  /** `unanswered`: pairs of which one end alone was heard, where its packets were last received. */
-  each?: 'pair' | 'unanswered' | 'sched' | 'host';
+  /**
+   * `unanswered`: pairs of which one end alone was heard, where its packets were last received; `end`: both ends of every
+   * pair, in the namespace that each is in.
+   */
+  each?: 'pair' | 'end' | 'unanswered' | 'sched' | 'host';
 }
 
 /** A diagnosis rule after loading. */
