@@ -1,0 +1,282 @@
+/**
+ * `npm run faults`: the fault bench. Puts every variant of every fault into a lab, in a virtual machine of each kernel and on
+ * this machine, asks vdiag, and scores the answer.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import cliTable from 'cli-table3';
+import { VdiagError } from '../src/base/errors.js';
+import { variantName } from '../src/lab/index.js';
+import type { BenchCase } from '../test/faults/bench-run.js';
+import { benchCases, benchRun } from '../test/faults/cases.js';
+import { accuracyRows, benchResult, scoredRun, type ScoredRun } from '../test/faults/result.js';
+import { runHere, runInKernel, type RunResult } from '../test/faults/run-cases.js';
+import { baseImage, bootImage, moduleImage } from '../test/support/vm-base.js';
+import { fetchKernel, isKernelName, KERNELS, type KernelName, qemuPath } from '../test/support/vm-kernel.js';
+import { projectImage } from '../test/support/vm-project.js';
+
+const USAGE = `usage: npm run faults -- [FILTER] [options]
+  FILTER           a family (firewall, routing …), or a part of a fault's id or variant
+  --kernel NAME    ${KERNELS.join(', ')}, or here: this machine's own kernel (repeatable; default: all)
+  --seed N         chooses ports, rates, sizes (default: the day)
+  --third          a third of the runs, which one by the seed: what CI runs
+  --json           one JSON document instead of the table
+  --verify-remedy  run each article's remedy and look again, then its undo
+  --record DIR     keep a recording of each run
+  --reports DIR    keep the JSON report of each run
+  --gate           status 1 if anything is wrong or a false alarm, twice in a row, or too little precise
+  --jobs N         virtual machines at the same time (default 1)
+  --again          run what was not precise a second time`;
+
+/** Runs in one boot: one that breaks the machine takes no more than these with it. */
+const BATCH = 24;
+/** Share of the faults that must be precise for `--gate`, with the second run of those that were not at first. */
+const GATE = { vm: 0.9, here: 0.6 };
+const HERE = 'here';
+
+type Where = KernelName | typeof HERE;
+
+interface Wanted {
+  filter?: string;
+  kernels: Where[];
+  seed: number;
+  third: boolean;
+  json: boolean;
+  verify: boolean;
+  record?: string;
+  reports?: string;
+  gate: boolean;
+  again: boolean;
+  jobs: number;
+}
+
+/** @throws Error with one clear message for arguments that make no sense. */
+function wantedBy(argv: string[]): Wanted | 'help' {
+  const { values, positionals } = parseArgs({
+    args: argv,
+    allowPositionals: true,
+    options: {
+      kernel: { type: 'string', multiple: true },
+      seed: { type: 'string' },
+      third: { type: 'boolean', default: false },
+      json: { type: 'boolean', default: false },
+      'verify-remedy': { type: 'boolean', default: false },
+      record: { type: 'string' },
+      reports: { type: 'string' },
+      gate: { type: 'boolean', default: false },
+      again: { type: 'boolean', default: false },
+      jobs: { type: 'string', default: '1' },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  });
+  if (values.help) return 'help';
+  if (positionals.length > 1) throw new Error(`one FILTER is enough, not "${positionals.join(' ')}"`);
+  const number = (option: 'seed' | 'jobs', text: string, least: number): number => {
+    if (!/^\d{1,9}$/.test(text) || Number(text) < least)
+      throw new Error(`--${option} ${text}: expected a whole number from ${least} on`);
+    return Number(text);
+  };
+  const kernels = (values.kernel ?? [HERE, ...KERNELS]).map((name): Where => {
+    if (name !== HERE && !isKernelName(name))
+      throw new Error(`there is no kernel "${name}"; expected ${[HERE, ...KERNELS].join(', ')}`);
+    return name;
+  });
+  return {
+    filter: positionals[0],
+    kernels,
+    seed: values.seed === undefined ? Math.floor(Date.now() / 86_400_000) : number('seed', values.seed, 0),
+    third: values.third,
+    json: values.json,
+    verify: values['verify-remedy'],
+    record: values.record,
+    reports: values.reports,
+    gate: values.gate,
+    again: values.again || values.gate,
+    jobs: number('jobs', values.jobs, 1),
+  };
+}
+
+/** Cases of one boot (or, here, of one process). */
+interface Batch {
+  kernel: Where;
+  cases: BenchCase[];
+}
+
+function say(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
+
+/** Runs a batch and scores it; what broke the machine is run again alone, so that it takes nothing else with it. */
+async function runBatch({ kernel, cases }: Batch, wanted: Wanted): Promise<ScoredRun[]> {
+  const { seed } = wanted;
+  const runs = cases.map((one) => benchRun(one, { record: wanted.record !== undefined, verify: wanted.verify }));
+  const execute = async (some: typeof runs): Promise<RunResult[]> => {
+    try {
+      return kernel === HERE ? await runHere(some, (id) => say(`${kernel} ${id}`)) : await runInKernel(kernel, some);
+    } catch (error) {
+      say(`${kernel}: ${(error as Error).message}`);
+      return [];
+    }
+  };
+  const results = await execute(runs);
+  const after = runs.slice(results.length + 1);
+  if (results.length < runs.length && after.length > 0) results.push(...(await execute(after)));
+  const scored = cases.map((one, i): ScoredRun => {
+    const result = results.find(({ outcome }) => outcome.id === runs[i].id) ?? {
+      outcome: { id: runs[i].id, seconds: 0, error: 'the machine broke, or its time ran out' },
+    };
+    keep(wanted, kernel, result);
+    const { fault, variant } = one.instance;
+    return scoredRun(one, result, { kernel, seed, variant: variantName(fault, variant) });
+  });
+  for (const run of scored)
+    say(`${run.kernel} ${run.fault} ${run.variant}: ${run.score}, ${run.seconds} s${run.why && `: ${run.why}`}`);
+  return scored;
+}
+
+function keep({ record, reports }: Wanted, kernel: Where, { outcome, report, recording }: RunResult): void {
+  for (const [folder, ending, content] of [
+    [record, 'vdiag', recording],
+    [reports, 'json', report && `${JSON.stringify(report, undefined, 2)}\n`],
+  ] as const) {
+    if (folder === undefined || content === undefined) continue;
+    mkdirSync(join(folder, kernel), { recursive: true });
+    writeFileSync(join(folder, kernel, `${outcome.id}.${ending}`), content);
+  }
+}
+
+/** Runs batches, so many virtual machines at the same time; this machine's own runs have it to themselves. */
+async function runAll(batches: readonly Batch[], wanted: Wanted): Promise<ScoredRun[]> {
+  const scored = new Map<Batch, ScoredRun[]>();
+  const here = batches.filter(({ kernel }) => kernel === HERE);
+  for (const batch of here) scored.set(batch, await runBatch(batch, wanted));
+  const waiting = batches.filter(({ kernel }) => kernel !== HERE);
+  const work = async (): Promise<void> => {
+    for (let next = waiting.shift(); next; next = waiting.shift()) scored.set(next, await runBatch(next, wanted));
+  };
+  await Promise.all(Array.from({ length: wanted.jobs }, work));
+  return batches.flatMap((batch) => scored.get(batch) ?? []);
+}
+
+function batchesOf(pairs: readonly { kernel: Where; one: BenchCase }[]): Batch[] {
+  const batches: Batch[] = [];
+  for (const kernel of new Set(pairs.map((pair) => pair.kernel))) {
+    const cases = pairs.filter((pair) => pair.kernel === kernel).map(({ one }) => one);
+    for (let at = 0; at < cases.length; at += BATCH) batches.push({ kernel, cases: cases.slice(at, at + BATCH) });
+  }
+  return batches;
+}
+
+/** What `--gate` objects to: a mistake that is made twice, and too little that is precise. */
+function objections(runs: readonly ScoredRun[]): string[] {
+  const bad = runs.filter(({ score, second = score }) =>
+    [score, second].every((one) => one === 'wrong' || one === 'false-alarm'),
+  );
+  const said = bad.map(({ kernel, fault, variant, score, why }) => `${kernel} ${fault} ${variant}: ${score}: ${why}`);
+  for (const [name, is, least] of [
+    ['in virtual machines', (kernel: string) => kernel !== HERE, GATE.vm],
+    ['here', (kernel: string) => kernel === HERE, GATE.here],
+  ] as const) {
+    const some = runs.filter(
+      ({ kernel, family, score }) => is(kernel) && family !== 'controls' && score !== 'unavailable',
+    );
+    const precise = some.filter(({ score, second }) => [score, second].includes('precise')).length;
+    if (some.length > 0 && precise < least * some.length)
+      said.push(`${name} ${precise} of ${some.length} are precise, less than ${100 * least} %`);
+  }
+  return said;
+}
+
+function showTable(runs: readonly ScoredRun[]): void {
+  const { head, body } = accuracyRows(runs);
+  const table = new cliTable({ head, style: { head: [], border: [] } });
+  table.push(...body);
+  process.stdout.write(`${table.toString()}\n`);
+  for (const { kernel, fault, variant, score, second, why, seconds } of runs) {
+    if (score === 'precise' || score === 'unavailable') continue;
+    const again = second === undefined ? '' : `, then ${second}`;
+    process.stdout.write(`${kernel} ${fault} ${variant}: ${score}${again} (${seconds} s): ${why}\n`);
+  }
+  for (const { kernel, fault, variant, remedy } of runs) {
+    if (!remedy) continue;
+    const undone = remedy.undo === undefined ? 'no undo' : remedy.back ? 'undo brings it back' : 'UNDO DOES NOT';
+    const what = remedy.gone ? `gone with ${remedy.do}; ${undone}` : `NOT GONE: ${remedy.do ?? ''}`;
+    process.stdout.write(`${kernel} ${fault} ${variant}: ${what}${remedy.why ? `: ${remedy.why}` : ''}\n`);
+  }
+}
+
+async function main(): Promise<number> {
+  let wanted: Wanted | 'help';
+  try {
+    wanted = wantedBy(process.argv.slice(2));
+  } catch (error) {
+    say(`faults: ${(error as Error).message}`);
+    return 2;
+  }
+  if (wanted === 'help') {
+    process.stdout.write(`${USAGE}\n`);
+    return 0;
+  }
+  const { seed, kernels } = wanted;
+  let pairs: { kernel: Where; one: BenchCase }[];
+  try {
+    const cases = benchCases(wanted.filter, seed);
+    pairs = kernels.flatMap((kernel) => cases.map((one) => ({ kernel, one })));
+  } catch (error) {
+    if (!(error instanceof VdiagError)) throw error;
+    say(`faults: ${error.message}`);
+    return 2;
+  }
+  if (wanted.third) pairs = pairs.filter((_, i) => i % 3 === seed % 3);
+  if (wanted.verify) pairs = pairs.filter(({ one }) => one.instance.fault['remedy-works']);
+  if (kernels.some((kernel) => kernel !== HERE)) await prepare(kernels);
+  const started = performance.now();
+  const runs = await runAll(batchesOf(pairs), wanted);
+  if (wanted.again) await secondRuns(pairs, runs, wanted);
+  const minutes = ((performance.now() - started) / 60_000).toFixed(1);
+  if (wanted.json) process.stdout.write(`${JSON.stringify(benchResult(seed, runs), undefined, 2)}\n`);
+  else showTable(runs);
+  say(`faults: ${runs.length} runs, seed ${seed}, ${minutes} minutes`);
+  if (!wanted.gate) return 0;
+  const said = objections(runs);
+  for (const text of said) say(`faults: ${text}`);
+  return said.length > 0 ? 1 : 0;
+}
+
+/** Runs once more what was not precise, and notes the second score beside the first. */
+async function secondRuns(
+  pairs: readonly { kernel: Where; one: BenchCase }[],
+  runs: ScoredRun[],
+  wanted: Wanted,
+): Promise<void> {
+  const key = ({ kernel, fault, variant }: Pick<ScoredRun, 'kernel' | 'fault' | 'variant'>): string =>
+    `${kernel} ${fault} ${variant}`;
+  const open = new Map(
+    runs.filter(({ score }) => !['precise', 'unavailable'].includes(score)).map((run) => [key(run), run]),
+  );
+  const again = pairs.filter(({ kernel, one: { instance } }) =>
+    open.has(key({ kernel, fault: instance.fault.id, variant: variantName(instance.fault, instance.variant) })),
+  );
+  if (again.length === 0) return;
+  say(`once more: ${again.length}`);
+  for (const run of await runAll(batchesOf(again), { ...wanted, record: undefined, reports: undefined })) {
+    const first = open.get(key(run))!;
+    if (run.score !== 'unavailable') first.second = run.score;
+  }
+}
+
+/** Everything that several boots would otherwise make at the same time. */
+async function prepare(kernels: readonly Where[]): Promise<void> {
+  await qemuPath();
+  await projectImage();
+  await baseImage();
+  for (const name of kernels) {
+    if (name === HERE) continue;
+    const kernel = await fetchKernel(name);
+    await moduleImage(kernel);
+    await bootImage(kernel);
+  }
+}
+
+process.exitCode = await main();
