@@ -26,6 +26,8 @@ export interface DiagnosisInput {
   run: Record<string, Json>;
   /** Prefix that runs a command in a network namespace (`ip netns exec x `), empty for vdiag's own. */
   netnsPrefix(netns: number): Promise<string>;
+  /** Rules whose findings are everyday to the question that was asked: what rests on them alone is information. */
+  ordinary?: readonly string[];
   /** Lost events that may make something seem so that is not: forgeable() of src/capture/loss.ts. Absent: none. */
   lost?: number;
 }
@@ -74,6 +76,7 @@ export interface Candidate {
   rule: DiagnosisRule;
   subject: Subject;
   confidence: Diagnosis['confidence'];
+  severity: Level;
   why: EvidenceLine[];
   /** Data for templates. */
   data: Record<string, unknown>;
@@ -120,7 +123,9 @@ async function examine(
     if (value !== '?' && value !== '') names[key] = /^-?\d+(\.\d+)?$/.test(value) ? Number(value) : value;
   }
   const findings = input.analysis.findings.filter((group) => explainsFinding({ rule, subject }, group));
-  return { rule, subject, confidence, why: [...observedLines(subject), ...why], data, names, findings };
+  const ordinary = subject.finding !== undefined && input.ordinary?.includes(subject.finding.rule);
+  const severity = ordinary ? 'info' : rule.severity;
+  return { rule, subject, confidence, severity, why: [...observedLines(subject), ...why], data, names, findings };
 }
 
 /** Whether the suspicion would not stand had the lost events spoken against it (doubt.ts). */
@@ -218,6 +223,7 @@ function mergeSame(candidates: Candidate[]): Candidate[] {
     else {
       known.findings = [...new Set([...known.findings, ...candidate.findings])];
       if (candidate.confidence === 'established') known.confidence = 'established';
+      if (LEVELS[candidate.severity] < LEVELS[known.severity]) known.severity = candidate.severity;
     }
   }
   return [...byKey.values()];
@@ -240,7 +246,7 @@ async function finish(candidate: Candidate, input: DiagnosisInput): Promise<Diag
   const fine = notCauses(candidate, input.analysis);
   return {
     id: rule.id,
-    severity: rule.severity,
+    severity: candidate.severity,
     confidence: candidate.confidence,
     summary: fillTemplate(rule.summary, data),
     summaryZh: fillTemplate(rule.summaryZh, data),

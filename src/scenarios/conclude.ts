@@ -35,6 +35,7 @@ export async function conclude(conclusion: Conclusion): Promise<Report> {
     article: (id, language) => library.knowledge.article(id, language),
     remedies: (article, data) => remediesFor(article, data),
     run: runFacts(meta, end),
+    ordinary: scenario.ordinary,
     lost: forgeable(lossOf(end.loss, analysis.loss)),
     netnsPrefix: (netns) => commandPrefix(source, netns || undefined),
   });

@@ -14,7 +14,8 @@ import type { Scenario } from './types.js';
 const LABEL_VARIABLES = ['from.device', 'to.device', 'to.comm', 'to.pid', 'via', 'consumer', 'peer'];
 
 /** A scenario file before what it leaves out is filled in. */
-type Draft = Omit<Scenario, 'segments' | 'before' | 'examples' | 'roundTrips' | 'file'> & Partial<Scenario>;
+type Draft = Omit<Scenario, 'segments' | 'ordinary' | 'before' | 'examples' | 'roundTrips' | 'file'> &
+  Partial<Scenario>;
 
 /**
  * Where scenarios are looked for, in this order: shipped, the host's, the user's. One of a later folder replaces one of
@@ -76,6 +77,7 @@ function complete(draft: Draft, file: string): Scenario {
     segments: draft.segments ?? [],
     roundTrips: draft.roundTrips ?? false,
     ...(rules && { rules }),
+    ordinary: draft.ordinary ?? [],
     ...(diagnoses && { diagnoses }),
     before: draft.before ?? [],
     examples: draft.examples ?? [],

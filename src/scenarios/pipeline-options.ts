@@ -32,6 +32,8 @@ export function pipelineOptions(meta: RunMeta, view: HostView, scenario: Scenari
     dropReasons: meta.dropReasons,
     dropRules: dropRulesFor(loadDropRules(), meta.kernel.release),
     paths: { segments: scenario.segments, roundTrips: scenario.roundTrips, first: view.first, devices: view.devices },
-    rules: selectRules(library.rules, scenario.rules),
+    rules: selectRules(library.rules, scenario.rules).map((rule) =>
+      scenario.ordinary.includes(rule.id) ? { ...rule, level: 'info' } : rule,
+    ),
   };
 }

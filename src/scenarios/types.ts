@@ -17,6 +17,11 @@ export interface Scenario {
   roundTrips: boolean;
   /** Rules: those whose layer or tag is listed; absent: all. */
   rules?: { layers?: string[]; tags?: string[] };
+  /**
+   * Event rules whose findings are everyday to this question: they count as information, and so does a diagnosis that
+   * rests on them alone. (A refused connection is no lost packet.)
+   */
+  ordinary: string[];
   /** Diagnoses asked, by id; absent: all. */
   diagnoses?: string[];
   /** Evidence to snapshot before the traffic (collector names). */

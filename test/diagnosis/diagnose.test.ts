@@ -55,7 +55,12 @@ const shaping: DiagnosisRule = {
   source: 'test',
 };
 
-function ask(of: Analysis, rules: DiagnosisRule[], collectors: EvidenceCollector[] = [tbf]) {
+function ask(
+  of: Analysis,
+  rules: DiagnosisRule[],
+  collectors: EvidenceCollector[] = [tbf],
+  ordinary: readonly string[] = [],
+) {
   return diagnose({
     analysis: of,
     rules,
@@ -64,6 +69,7 @@ function ask(of: Analysis, rules: DiagnosisRule[], collectors: EvidenceCollector
     article: () => undefined,
     remedies: () => [],
     run: { seconds: 10 },
+    ordinary,
     netnsPrefix: async () => '',
   });
 }
@@ -153,6 +159,26 @@ describe('diagnose', () => {
       confidence: 'not established',
       summary: '3 packets dropped on tap1 at ip_rcv+0x10 (NOT_SPECIFIED); why is not established',
     });
+  });
+
+  it('makes information of what is ordinary to the question, unless something else speaks for it', async () => {
+    const closed: DiagnosisRule = {
+      ...shaping,
+      id: 'port-closed',
+      suspect: { findings: ['l4.connection-refused', 'lifecycle.no-udp-socket'] },
+      when: { all: [{ fact: 'subject', path: '$.count', operator: 'greaterThan', value: 0 }] },
+      proof: undefined,
+      names: { port: '7' },
+      explains: [],
+    };
+    const refused = finding('l4.connection-refused', { level: 'info', tags: [] });
+    const lost = finding('lifecycle.no-udp-socket', { level: 'warn', tags: [] });
+    const levels = async (findings: (typeof lost)[]): Promise<string[]> => {
+      const { diagnoses } = await ask(analysis({ findings }), [closed], [], ['l4.connection-refused']);
+      return diagnoses.map(({ id, severity }) => `${id} ${severity}`);
+    };
+    expect(await levels([refused])).to.deep.equal(['port-closed info']);
+    expect(await levels([refused, lost])).to.deep.equal(['port-closed error']);
   });
 
   it('says nothing about healthy traffic', async () => {
