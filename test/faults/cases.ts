@@ -12,11 +12,15 @@ import {
 import type { BenchCase, BenchRun } from './bench-run.js';
 
 /**
- * Every variant of the faults whose id, family or variant holds the filter, numbers chosen by the seed; family by family.
+ * Every variant of the faults of a family, or whose name (`no-route family=6`) holds the filter, numbers chosen by the seed;
+ * family by family.
  * @throws VdiagError (status 2) when there is none
  */
 export function benchCases(filter: string | undefined, seed: number): BenchCase[] {
+  const ofFamily = filter !== undefined && (FAULT_FAMILIES as readonly string[]).includes(filter);
+  const word = filter?.split(' ')[0] ?? '';
   const faults = faultIds()
+    .filter((id) => ofFamily || id.includes(word))
     .map((id) => loadFault(id))
     .sort((x, y) => FAULT_FAMILIES.indexOf(x.family) - FAULT_FAMILIES.indexOf(y.family) || x.id.localeCompare(y.id));
   const cases = faults.flatMap((fault) =>
@@ -25,8 +29,8 @@ export function benchCases(filter: string | undefined, seed: number): BenchCase[
       return { instance, name: `${fault.id} ${variantName(fault, variant)}`.trim() };
     }),
   );
-  const wanted = cases.filter(
-    ({ instance, name }) => filter === undefined || instance.fault.family === filter || name.includes(filter),
+  const wanted = cases.filter(({ instance, name }) =>
+    ofFamily ? instance.fault.family === filter : name.includes(filter ?? ''),
   );
   if (wanted.length === 0)
     throw new VdiagError(
