@@ -104,7 +104,15 @@ export interface FaultCommand {
 }
 
 export type TrafficKind =
-  'ping' | 'tcp-stream' | 'tcp-request-response' | 'tcp-connect' | 'udp-request-response' | 'http' | 'frames' | 'wire';
+  | 'ping'
+  | 'tcp-stream'
+  | 'tcp-request-response'
+  | 'tcp-connect'
+  | 'udp-request-response'
+  | 'http'
+  | 'frames'
+  | 'wire'
+  | 'containers';
 
 /** Traffic between two endpoints, always bounded in time and amount. Durations are `200ms` or `2s`, sizes `64KB` or `2MB`. */
 export interface Traffic {
@@ -140,6 +148,8 @@ export interface Traffic {
   stalledReader?: boolean;
   /** What the server does that a good one does not. */
   behaviour?: Behaviour;
+  /** tcp-connect: how the client ends a connection, `fin` (default) or, as some do on purpose, `reset` (SO_LINGER 0). */
+  closes?: 'fin' | 'reset';
   /** The client keeps its connections open when it has ended, until the servers are stopped. TCP. */
   keep?: boolean;
   /** frames: raw frames that `from` sends, one after the other, `count` times; no server, no answer. */

@@ -116,6 +116,7 @@ async function connectAndClose(
       const socket = await open(plan, signal);
       countAnswer(outcome, performance.now() - started);
       if (plan.keep) kept.push(socket.resume());
+      else if (plan.resets) socket.resetAndDestroy();
       else {
         socket.resume().end();
         await once(socket, 'close', signal);

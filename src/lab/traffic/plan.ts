@@ -26,6 +26,8 @@ export interface TrafficPlan {
   /** Of the kind `frames`: what is sent (frames-plan.ts). */
   frames?: FramesPlan;
   behaviour?: BehaviourPlan;
+  /** tcp-connect: connections end with a reset. */
+  resets?: boolean;
   /** The client keeps its connections when it has ended. */
   keep?: boolean;
 }
@@ -34,7 +36,7 @@ export interface TrafficPlan {
 const MOST = { maxMs: 120_000, count: 10_000, burst: 100, bytes: 1e9, size: 60_000 };
 const FIRST_PORT = 5201;
 /** Kinds for which no server is started unless it is asked for. */
-const WITHOUT_SERVER: readonly TrafficKind[] = ['tcp-connect', 'frames'];
+const WITHOUT_SERVER: readonly TrafficKind[] = ['tcp-connect', 'frames', 'containers'];
 
 /**
  * @param index place in the list: two servers in one namespace get ports of their own
@@ -69,6 +71,7 @@ export function planTraffic(traffic: Traffic, endpoints: Record<string, Endpoint
     server: traffic.server ?? (!WITHOUT_SERVER.includes(traffic.kind) && traffic.address === undefined && !to.guest),
     stalledReader: traffic.stalledReader ?? false,
     ...(traffic.behaviour && { behaviour: planBehaviour(traffic.behaviour) }),
+    ...(traffic.closes === 'reset' && { resets: true }),
     ...(traffic.keep && { keep: true }),
   };
   for (const [key, most] of Object.entries(MOST) as [keyof typeof MOST, number][]) {

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { VdiagError } from '../../base/errors.js';
 import { printable } from '../../base/sanitize.js';
 import type { Lab, Traffic, TrafficResult } from '../types.js';
+import { churnContainers } from './containers.js';
 import { emptyOutcome, type ClientOutcome } from './outcome.js';
 import { planFrames } from './frames-plan.js';
 import { pingCommand, readPing } from './ping.js';
@@ -68,9 +69,11 @@ export async function prepareTraffic(
         const outcome =
           plan.kind === 'ping'
             ? await ping(lab, plan, signal)
-            : plan.keep
-              ? await keptClient(lab, plan, signal, kept)
-              : await client(lab, plan, signal);
+            : plan.kind === 'containers'
+              ? await churnContainers(lab, plan, signal)
+              : plan.keep
+                ? await keptClient(lab, plan, signal, kept)
+                : await client(lab, plan, signal);
         const elapsedMs = Math.round(performance.now() - begun);
         const received = keepServers ? undefined : await servers.get(plan)?.stop();
         const { kind, from, to, address } = plan;
