@@ -2,8 +2,7 @@
  * `npm run test:kernels`: the tests of test/kernels in virtual machines, a process of mocha for each kernel, several at
  * the same time where processors and memory allow; at the end the table of what each kernel takes of the catalogue.
  */
-import { spawn } from 'node:child_process';
-import { appendFileSync, existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism, freemem } from 'node:os';
 import { parseArgs } from 'node:util';
 import cliTable from 'cli-table3';
@@ -21,6 +20,7 @@ import {
   qemuPath,
 } from '../test/support/vm-kernel.js';
 import { projectImage } from '../test/support/vm-project.js';
+import { mochaAgain } from './mocha-again.js';
 
 const USAGE = `usage: npm run test:kernels -- [KERNEL ...] [options]
   KERNEL            ${KERNELS.join(', ')} (default: all)
@@ -131,40 +131,21 @@ function testKernel(
   { given, writeTable }: Wanted,
   direct: boolean,
 ): Promise<{ ok: boolean; output: string }> {
-  const child = spawn(
-    process.execPath,
-    [packagePath('node_modules', 'mocha', 'bin', 'mocha.js'), ...['--timeout', '600000', ...files]],
-    {
-      cwd: packagePath(),
-      stdio: ['ignore', direct ? 'inherit' : 'pipe', direct ? 'inherit' : 'pipe'],
-      env: {
-        ...process.env,
-        ...(given
-          ? {
-              VDIAG_TEST_KERNEL_IMAGE: given.image,
-              ...(given.modules !== undefined && { VDIAG_TEST_KERNEL_MODULES: given.modules }),
-              ...(given.btf !== undefined && { VDIAG_TEST_KERNEL_BTF: given.btf }),
-            }
-          : name !== ALL && { VDIAG_TEST_KERNELS: name }),
-        ...(writeTable && { VDIAG_WRITE_TABLE: '1' }),
-      },
+  return mochaAgain({
+    args: ['--timeout', '600000', ...files],
+    label: `kernel ${name}: `,
+    direct,
+    timeoutMs: KERNEL_MS,
+    env: {
+      ...(given
+        ? {
+            VDIAG_TEST_KERNEL_IMAGE: given.image,
+            ...(given.modules !== undefined && { VDIAG_TEST_KERNEL_MODULES: given.modules }),
+            ...(given.btf !== undefined && { VDIAG_TEST_KERNEL_BTF: given.btf }),
+          }
+        : name !== ALL && { VDIAG_TEST_KERNELS: name }),
+      ...(writeTable && { VDIAG_WRITE_TABLE: '1' }),
     },
-  );
-  let output = '';
-  for (const stream of [child.stdout, child.stderr])
-    stream?.setEncoding('utf8').on('data', (text: string) => (output += text));
-  const stopped = setTimeout(() => child.kill('SIGTERM'), KERNEL_MS);
-  return new Promise((resolve, reject) => {
-    child.once('error', reject);
-    child.once('close', (status, signal) => {
-      clearTimeout(stopped);
-      if (signal) {
-        output += `the tests of kernel ${name} were ended by ${signal} after ${KERNEL_MS / 60_000} minutes\n`;
-        // Mocha counts its failures itself, unless it is killed.
-        if (process.env.VDIAG_TEST_COUNTS) appendFileSync(process.env.VDIAG_TEST_COUNTS, '0 1 0\n');
-      }
-      resolve({ ok: status === 0, output });
-    });
   });
 }
 
