@@ -171,7 +171,7 @@ function shareFlow(subject: Subject, group: FindingGroup): boolean {
   const { finding, pair } = subject;
   if (finding) {
     if (finding.flows.length === 0 || group.flows.length === 0) return samePlace(finding.subject, group.subject);
-    const addresses = finding.flows.map(({ flow }) => endsOf(flow));
+    const addresses = [...finding.flows.map(({ flow }) => endsOf(flow)), ...quotedEnds(subject)];
     return group.flows.some(({ flow }) => addresses.some((ends) => sameEnds(ends, endsOf(flow))));
   }
   // A neighbour that fails is an end of the pair, in whichever namespace it is asked for.
@@ -179,6 +179,11 @@ function shareFlow(subject: Subject, group: FindingGroup): boolean {
     return [pair.a, pair.b].includes(String(group.subject.dst));
   if (pair && group.flows.length > 0) return group.flows.some(({ flow }) => sameEnds([pair.a, pair.b], endsOf(flow)));
   return samePlace(subject.data, group.subject);
+}
+
+/** An ICMP error concerns the packet that it quotes as well. */
+function quotedEnds({ data }: Subject): string[][] {
+  return data.quotedSrc === undefined ? [] : [[String(data.quotedSrc), String(data.quotedDst)]];
 }
 
 /** The two addresses of `TCP 10.0.0.1:80 → 10.0.0.2:4711`, without ports. */

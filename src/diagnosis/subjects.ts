@@ -33,7 +33,9 @@ export function subjectsOf(rule: DiagnosisRule, analysis: Analysis): Subject[] {
 }
 
 function findingSubject(group: FindingGroup): Subject {
-  const packet = group.samples.find((event) => event.packet)?.packet;
+  const sample = group.samples.find((event) => event.packet);
+  const packet = sample?.packet;
+  const length = sample?.len ?? 0;
   return {
     finding: group,
     data: {
@@ -44,12 +46,15 @@ function findingSubject(group: FindingGroup): Subject {
         dport: packet.dport,
         proto: packet.proto,
         ttl: packet.ttl,
-        length: group.samples.find((event) => event.packet)?.len ?? 0,
+        length,
+        wireLength:
+          packet.gsoSize > 0 && packet.payload > packet.gsoSize ? length - packet.payload + packet.gsoSize : length,
       }),
       ...group.subject,
       rule: group.rule,
       level: group.level,
       count: group.count,
+      seconds: (group.lastTs - group.firstTs) / 1e9,
       flow: group.flows[0]?.flow ?? '',
       message: group.message,
     },

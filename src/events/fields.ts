@@ -53,6 +53,8 @@ const state = (slot: 'a' | 'b'): Read =>
 /** Of a GSO packet its headers with as much payload as each segment gets. */
 const wireLen: Read = ({ len, packet: p }) =>
   p.present && p.gsoSize > 0 && p.payload > p.gsoSize ? len - p.payload + p.gsoSize : len;
+/** skb->ip_summed by number (include/linux/skbuff.h, CHECKSUM_…). */
+const CHECKSUMS: readonly (string | undefined)[] = ['none', 'unnecessary', 'complete', 'partial'];
 const NS_PER_MS = 1e6;
 
 const READ: Record<FieldName, Read> = {
@@ -111,6 +113,11 @@ const READ: Record<FieldName, Read> = {
   'packet.payload': packet((p) => p.payload),
   'packet.icmpType': icmp((p) => p.icmpType),
   'packet.icmpCode': icmp((p) => p.icmpCode),
+  'packet.nextHopMtu': packet((p) => p.nextHopMtu || undefined),
+  'packet.quotedSrc': packet((p) => p.quoted('src')),
+  'packet.quotedDst': packet((p) => p.quoted('dst')),
+  'packet.quotedProto': packet((p) => p.quoted('proto')),
+  'packet.checksum': packet((p) => CHECKSUMS[p.summed]),
   'packet.fragment': packet((p) => p.fragment),
   'packet.dontFragment': packet((p) => p.dontFragment),
   'packet.multicast': packet((p) => p.multicast),

@@ -176,6 +176,24 @@ export class PacketHeaders {
   get icmpCode(): number {
     return this.isIcmp ? this.u8[this.headersAt + this.h.icmp_code] : 0;
   }
+  /** The MTU that an ICMP error tells its receiver (RFC 1191, RFC 8201); 0: it is no such error. */
+  get nextHopMtu(): number {
+    if (this.version === 4 && this.icmpType === 3 && this.icmpCode === 4) return this.second16;
+    return this.version === 6 && this.icmpType === 2 ? this.first16 * 0x10000 + this.second16 : 0;
+  }
+  /** Of the packet that an ICMP error is about, as far as it was read; undefined for all others. */
+  quoted(member: 'src' | 'dst' | 'proto'): string | undefined {
+    if (!this.isIcmp) return undefined;
+    const outer = this.headersAt;
+    this.headersAt = this.at + this.p.inner;
+    const text = this.version === 0 || this.tunnel !== '' ? undefined : this[member];
+    this.headersAt = outer;
+    return text;
+  }
+  /** skb->ip_summed. */
+  get summed(): number {
+    return this.u8[this.at + this.p.ip_summed];
+  }
   get proto(): string {
     return protocolName(this.version, this.protocol, this.ethertype);
   }

@@ -112,6 +112,8 @@ const FINDING_MEMBERS: Record<string, FieldSpec> = {
   proto: text('protocol of a sample'),
   ttl: number('TTL of a sample'),
   length: number('length of a sample, bytes'),
+  wireLength: number('the same, or of a GSO packet that of each of its segments, bytes'),
+  seconds: number('s from the first to the last event'),
 };
 
 const RUN_MEMBERS: Record<string, FieldSpec> = {
