@@ -2,6 +2,7 @@ import type { Analysis } from '../analysis/types.js';
 import { count } from '../base/units.js';
 import type { LatencyStats, PairStats, SegmentStats } from '../paths/types.js';
 import { isUnanswered, pairData, segmentData, type Subject } from './subjects.js';
+import { streamAtWorst } from './stream-subjects.js';
 import type { EvidenceLine } from './types.js';
 
 /**
@@ -77,6 +78,7 @@ export function subjectAtWorst(subject: Subject, lost: number): Subject | undefi
   const { data } = subject;
   if (!subject.pair) return subject;
   const pair = pairAtWorst(subject.pair, lost);
+  if (subject.stream) return { ...subject, pair, data: streamAtWorst(data, lost) };
   if (!subject.segment) {
     // An unanswered pair: its count is of the packets that nobody answered.
     const unanswered = subject.pair.packets.reverse === 0 && typeof data.count === 'number';

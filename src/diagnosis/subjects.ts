@@ -1,9 +1,11 @@
 import ipaddr from 'ipaddr.js';
 import { ms } from '../base/units.js';
 import type { Analysis } from '../analysis/types.js';
-import type { PairStats, SchedStats, SegmentStats } from '../paths/types.js';
+import type { PairStats, SchedStats, SegmentStats, StreamStats } from '../paths/types.js';
 import type { FindingGroup } from '../rules/types.js';
 import { judgedLatency, overBudget } from './budget.js';
+import { flowsOf } from './flow-subjects.js';
+import { streamSubjects } from './stream-subjects.js';
 import type { DiagnosisRule } from './types.js';
 
 /** What one engine run is about: the fact `subject`, and what it was made of. */
@@ -14,6 +16,7 @@ export interface Subject {
   segment?: SegmentStats;
   pair?: PairStats;
   sched?: SchedStats;
+  stream?: StreamStats;
 }
 
 /** The suspects of a diagnosis rule: one for each group of findings, slow place, pair, thread or host it asks about. */
@@ -21,12 +24,16 @@ export function subjectsOf(rule: DiagnosisRule, analysis: Analysis): Subject[] {
   const { findings, segments, each } = rule.suspect;
   const subjects: Subject[] = [];
   if (findings) {
-    for (const group of analysis.findings) if (findings.includes(group.rule)) subjects.push(findingSubject(group));
+    for (const group of analysis.findings.filter(({ rule }) => findings.includes(rule))) {
+      if (each === 'flow') subjects.push(...flowSubjects(group, analysis));
+      else subjects.push(findingSubject(group));
+    }
   }
   if (segments) subjects.push(...segmentSubjects(segments, analysis));
   if (each === 'pair') subjects.push(...analysis.pairs.map((pair) => ({ data: pairData(pair), pair })));
   if (each === 'unanswered') subjects.push(...unansweredSubjects(analysis));
   if (each === 'end') subjects.push(...endSubjects(analysis));
+  if (each === 'stream') subjects.push(...streamSubjects(analysis));
   if (each === 'sched') subjects.push(...analysis.sched.map((sched) => ({ data: schedData(sched), sched })));
   if (each === 'host') subjects.push({ data: {} });
   return subjects;
@@ -59,6 +66,13 @@ function findingSubject(group: FindingGroup): Subject {
       message: group.message,
     },
   };
+}
+
+/** A group of findings once for each of its flows; as a whole when it has none. */
+function flowSubjects(group: FindingGroup, { pairs }: Analysis): Subject[] {
+  const subject = findingSubject(group);
+  const flows = flowsOf(group, pairs);
+  return flows.length === 0 ? [subject] : flows.map((flow) => ({ ...subject, data: { ...subject.data, ...flow } }));
 }
 
 /** A pair is taken for unanswered from so many packets on: a single one may be answered after the run. */

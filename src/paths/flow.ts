@@ -3,6 +3,7 @@ import { SUITS } from './realm.js';
 import { type PacketHeaders, PROTO } from '../events/packet-headers.js';
 import { type Pair, hashWords } from './pair.js';
 import type { PathState } from './path-state.js';
+import { type PlaceOfFlow, Talk } from './stream-state.js';
 
 /** What makes a packet that a router between two legs of its way has sent on, and nothing else, the same again. */
 export interface PacketKey {
@@ -85,6 +86,9 @@ export class HalfFlow {
   waiting: Request[] = [];
   /** The latest packets of this direction that answered. */
   answers: Answer[] = [];
+  /** Where its order is watched, and what is known of it besides. */
+  readonly places: PlaceOfFlow[] = [];
+  readonly talk = new Talk();
 }
 
 /** A conversation: the packets of one pair of ports (or ICMP identifier) in both directions. */

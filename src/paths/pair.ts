@@ -4,6 +4,7 @@ import { Latency } from './latency.js';
 import { Realm, SUITS } from './realm.js';
 import type { SegmentCell } from './segments.js';
 import type { SampleSet } from './samples.js';
+import type { PairStream } from './stream-state.js';
 
 const MAX_DEVICES_OF_AN_END = 4;
 
@@ -55,6 +56,8 @@ export class Pair {
   readonly cellByKey = new Map<number, SegmentCell>();
   readonly realm = new Realm();
   samples: SampleSet | undefined;
+  /** TCP's order at the places it passes, [forward, reverse]. */
+  streams: [PairStream | undefined, PairStream | undefined] | undefined;
   firstTs = 0;
   lastTs = 0;
   /** Next pair of the same hash. */

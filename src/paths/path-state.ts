@@ -41,6 +41,8 @@ export class PathState {
   inGro = true;
   /** It was seen in fragments: without one of them all are lost. */
   inFragments = false;
+  /** Its place in the order of TCP's bytes was looked at. */
+  watched = false;
   /** It was received where its request began. */
   home = false;
   pair: Pair | undefined;
@@ -81,7 +83,7 @@ export class PathState {
     this.reverse = this.home = false;
     this.uncut = this.merged = this.progressRole = 0;
     this.inGro = true;
-    this.inFragments = false;
+    this.inFragments = this.watched = false;
   }
 
   /** Notes a segment measured on it. */

@@ -5,6 +5,7 @@ import type { HostDevices } from './host-devices.js';
 import type { Pair, PairTable, Trips } from './pair.js';
 import { viewOf } from './samples.js';
 import type { SegmentCell, SegmentMeter } from './segments.js';
+import { streamsOf } from './stream-summary.js';
 import type { PairStats, PathView, SchedStats, SegmentSpec, SegmentStats, LatencyStats } from './types.js';
 import type { QdiscWaits, SchedWaits } from './waits.js';
 
@@ -100,6 +101,7 @@ function pairStats(pair: Pair, id: number, input: SummaryInput): PairStats {
     .sort((x, y) => Number(x.reverse) - Number(y.reverse) || byPlace(x, y))
     .map((cell) => segmentStats(cell, begun, trips, input));
   const peer = input.peer && trips.total.count > 0 && peerSegment(input.peer, pair, begun, input);
+  const streams = streamsOf(pair, input.cursor, input.devices);
   const drops = (direction: 0 | 1): number => pair.drops[direction];
   return {
     id,
@@ -118,6 +120,7 @@ function pairStats(pair: Pair, id: number, input: SummaryInput): PairStats {
     turnaround: trips.turnaround.stats(),
     turnaroundOf: begun === 0 ? 'b' : 'a',
     segments: peer ? [...segments, peer] : segments,
+    ...(streams.length > 0 && { streams }),
   };
 }
 

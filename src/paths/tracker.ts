@@ -16,6 +16,7 @@ import { SampleSet } from './samples.js';
 import { SegmentMeter } from './segments.js';
 import { ARRIVED, BESIDE, beforeGro, IN_QUEUE, ROLE } from './steps.js';
 import { Stitcher } from './stitch.js';
+import { StreamMeter } from './streams.js';
 import { summarise, type PathAnalysis } from './summary.js';
 import type { SegmentSpec } from './types.js';
 import { QdiscWaits, SchedWaits } from './waits.js';
@@ -59,6 +60,7 @@ export class PathTracker {
   private readonly devices: HostDevices;
   private readonly meter: SegmentMeter;
   private readonly qdiscs: QdiscWaits;
+  private readonly streams: StreamMeter;
   private serials = 0;
   private packets = 0;
   private forgotten = 0;
@@ -86,6 +88,7 @@ export class PathTracker {
     this.devices = new HostDevices(options.devices ?? []);
     this.meter = new SegmentMeter(options.segments, cursor, this.pool, this.devices);
     this.qdiscs = new QdiscWaits(cursor, this.pool);
+    this.streams = new StreamMeter(cursor, this.pool);
     this.lineage = new Lineage(cursor, this.pool, this.flows, this.stitcher, this.limits.hopsOfPath);
     this.beforeGro = beforeGro(cursor.probes);
   }
@@ -248,6 +251,7 @@ export class PathTracker {
     if (!hasHeaders && path.headers >= 0) {
       cursor.packet.point(this.pool.u8, this.pool.u32, this.pool.recordAt(path.headers));
     }
+    if (this.streams.watches(cursor.probe)) this.streams.event(path, cursor);
   }
 
   private progressed(path: PathState, cursor: EventCursor, role: number, ts: number): void {

@@ -74,6 +74,64 @@ export interface PairStats {
   turnaroundOf?: 'a' | 'b';
   /** Also, when the scenario names it, the peer's turnaround once more as a segment of kind `peer`, as the last. */
   segments: SegmentStats[];
+  /** How TCP fared, a direction each that had any trouble; absent: none. */
+  streams?: StreamStats[];
+}
+
+/** A place that packets pass: entering a stack from a device, or leaving by its driver (`out`). */
+export interface StreamPlace {
+  device: string;
+  netns: number;
+  out: boolean;
+}
+
+/** Between which two devices something happened to TCP's segments, and to how many. */
+export interface Where {
+  count: number;
+  /** Of all that went there. */
+  percent: number;
+  /** Device that they passed before, and the one behind; empty: beyond what this host sees. */
+  after: string;
+  before: string;
+  netns: number;
+  /** It happened beyond this host: behind a tap or a physical device. */
+  outside: boolean;
+}
+
+/** One direction of TCP between a pair. */
+export interface StreamStats {
+  direction: 'forward' | 'reverse';
+  /** Ports of a conversation that suffered. */
+  sport: number;
+  dport: number;
+  /** Where its packets are first and last seen. */
+  first: StreamPlace;
+  last: StreamPlace;
+  /** Segments with data, and their bytes. */
+  segments: number;
+  bytes: number;
+  /** Retransmissions; those of data whose acknowledgement had been seen. */
+  again: number;
+  needless: number;
+  /** Most retransmissions of one segment in a row, and the longest wait before one (ms). */
+  mostRepeats: number;
+  longestWaitMs: number;
+  /** Segments that did not arrive; acknowledgements (of the other direction's data) whose loss made it send again. */
+  lost: Where;
+  acksLost: Where;
+  reordered: Where;
+  longestReorderMs: number;
+  duplicated: Where;
+  /** Connections that this direction asked for, and how many of these were answered, as far as was seen. */
+  opens: number;
+  accepted: number;
+  /** Such requests, and answers to such of the other direction, that were lost. */
+  openLost: Where;
+  acceptLost: Where;
+  /** Small segments; times one waited for a delayed acknowledgement, and how long (ms, mean). */
+  small: number;
+  stalls: number;
+  stallMs: number;
 }
 
 export interface SegmentStats {

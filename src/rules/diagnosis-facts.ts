@@ -88,6 +88,51 @@ const END_MEMBERS: Record<string, FieldSpec> = {
   flow: text('peer → address'),
 };
 
+/** Where something happened to TCP's segments. */
+const where = (name: string, what: string): Record<string, FieldSpec> => ({
+  [name]: number(what),
+  [`${name}Percent`]: number('of all that went there, percent'),
+  [`${name}After`]: text('device that they passed before; empty: beyond what this host sees'),
+  [`${name}Before`]: text('device behind it; empty likewise'),
+  [`${name}Netns`]: number('network namespace of the former, else of the latter'),
+  [`${name}Outside`]: flag('beyond this host: behind a tap or a physical device'),
+  [`${name}Where`]: text('`between eth0 and tap1`, `beyond eth0`, `before eth0`; empty: nowhere'),
+  [`${name}WhereZh`]: text('the same in Chinese'),
+});
+
+const STREAM_MEMBERS: Record<string, FieldSpec> = {
+  src: text('address that it comes from'),
+  dst: text('address that it goes to'),
+  sport: number('source port of a conversation that suffered'),
+  dport: number('its destination port'),
+  flow: text('TCP src:sport → dst:dport'),
+  device: text('device that most trouble is next to, else the first that packets pass'),
+  netns: number('network namespace where its packets are first seen'),
+  peerNetns: number('network namespace where they are last seen'),
+  segments: number('segments with data'),
+  bytes: number('bytes of data'),
+  again: number('retransmissions'),
+  needless: number('retransmissions of data whose acknowledgement had been seen'),
+  repeats: number('most retransmissions of one segment in a row'),
+  longestWaitMs: ms('longest wait before one'),
+  longestWait: text('the same, as a person writes it'),
+  ...where('lost', 'segments that did not arrive, beyond this host'),
+  ...where('acksLost', 'acknowledgements whose loss made the other end send again, beyond this host'),
+  ...where('reordered', 'segments that came after later ones without having been sent again'),
+  longestReorderMs: ms('how late at most'),
+  longestReorder: text('the same, as a person writes it'),
+  ...where('duplicated', 'segments that came twice without having been sent again'),
+  opens: number('connections asked for (SYN)'),
+  accepted: number('answers to these (SYN-ACK)'),
+  opening: text('what was lost of handshakes: SYN, SYN-ACK or empty'),
+  ...where('openingLost', 'how many of these, beyond this host'),
+  small: number('small segments'),
+  stalls: number('times data waited for an acknowledgement that was delayed'),
+  stallPercent: number('of the small segments, percent'),
+  stallMs: ms('how long, mean'),
+  stall: text('the same, as a person writes it'),
+};
+
 const SCHED_MEMBERS: Record<string, FieldSpec> = {
   pid: number('process'),
   tid: number('thread that waited longest'),
@@ -114,6 +159,13 @@ const FINDING_MEMBERS: Record<string, FieldSpec> = {
   length: number('length of a sample, bytes'),
   wireLength: number('the same, or of a GSO packet that of each of its segments, bytes'),
   seconds: number('s from the first to the last event'),
+};
+
+/** What a flow of a group of findings has beside the group's members. */
+const FLOW_MEMBERS: Record<string, FieldSpec> = {
+  direction: text('request or reply; empty when it cannot be told'),
+  flags: text('TCP flags of a sample, as tcpdump writes them'),
+  icmpType: number('ICMP type of a sample'),
 };
 
 const RUN_MEMBERS: Record<string, FieldSpec> = {
@@ -183,7 +235,9 @@ export function subjectMembers(
       : {}),
     ...(none || suspect.each === 'pair' ? PAIR_MEMBERS : {}),
     ...(none || suspect.each === 'end' ? END_MEMBERS : {}),
+    ...(none || suspect.each === 'flow' ? FLOW_MEMBERS : {}),
     ...(none || suspect.each === 'unanswered' ? UNANSWERED_MEMBERS : {}),
+    ...(none || suspect.each === 'stream' ? STREAM_MEMBERS : {}),
     ...(none || suspect.each === 'sched' ? SCHED_MEMBERS : {}),
   };
 }
