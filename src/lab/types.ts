@@ -146,6 +146,12 @@ export interface Traffic {
   delay?: string;
   /** tcp-stream: the server accepts and does not read. */
   stalledReader?: boolean;
+  /** tcp-request-response: pieces that a request is written in. Default 1. */
+  parts?: number;
+  /** tcp-request-response: the client leaves Nagle's algorithm on, as sockets do that set no TCP_NODELAY. */
+  nagle?: boolean;
+  /** tcp-request-response: false: the server only reads, and the client waits for no reply. Default true. */
+  replies?: boolean;
   /** What the server does that a good one does not. */
   behaviour?: Behaviour;
   /** tcp-connect: how the client ends a connection, `fin` (default) or, as some do on purpose, `reset` (SO_LINGER 0). */

@@ -76,12 +76,13 @@ async function exchangeOverTcp(
   }
   try {
     const message = Buffer.alloc(plan.size, 'vdiag ');
+    const part = Math.ceil(plan.size / plan.parts);
     await paced(plan, signal, async () => {
       outcome.sent++;
       const started = performance.now();
       try {
-        socket.write(message);
-        await receive(socket, plan.size, plan.timeoutMs, signal);
+        for (let at = 0; at < plan.size; at += part) socket.write(message.subarray(at, at + part));
+        if (plan.replies) await receive(socket, plan.size, plan.timeoutMs, signal);
         countAnswer(outcome, performance.now() - started);
         return true;
       } catch (error) {
@@ -92,7 +93,7 @@ async function exchangeOverTcp(
     });
     if (!plan.keep) {
       socket.end();
-      if (outcome.answered === outcome.sent) await once(socket, 'close', signal);
+      if (outcome.answered === outcome.sent && plan.replies) await once(socket, 'close', signal);
     }
   } finally {
     outcome.bytesSent = socket.bytesWritten;
@@ -209,7 +210,7 @@ async function paced(plan: TrafficPlan, signal: AbortSignal, step: () => Promise
 /** @throws what the connection failed with; a timeout of our own after `plan.timeoutMs`. */
 function open(plan: TrafficPlan, signal: AbortSignal): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ host: plan.address, port: plan.port, noDelay: true });
+    const socket = connect({ host: plan.address, port: plan.port, noDelay: !plan.nagle });
     const timer = setTimeout(() => fail(timeoutError()), plan.timeoutMs);
     const fail = (error: unknown): void => {
       clearTimeout(timer);

@@ -23,6 +23,9 @@ export interface TrafficPlan {
   size: number;
   server: boolean;
   stalledReader: boolean;
+  parts: number;
+  nagle: boolean;
+  replies: boolean;
   /** Of the kind `frames`: what is sent (frames-plan.ts). */
   frames?: FramesPlan;
   behaviour?: BehaviourPlan;
@@ -33,7 +36,7 @@ export interface TrafficPlan {
 }
 
 /** Bounds that hold whatever a file says: a lab runs on production hosts. */
-const MOST = { maxMs: 120_000, count: 10_000, burst: 100, bytes: 1e9, size: 60_000 };
+const MOST = { maxMs: 120_000, count: 10_000, burst: 100, parts: 16, bytes: 1e9, size: 60_000 };
 const FIRST_PORT = 5201;
 /** Kinds for which no server is started unless it is asked for. */
 const WITHOUT_SERVER: readonly TrafficKind[] = ['tcp-connect', 'frames', 'containers'];
@@ -70,6 +73,9 @@ export function planTraffic(traffic: Traffic, endpoints: Record<string, Endpoint
     size: parseSize(traffic.size ?? 64),
     server: traffic.server ?? (!WITHOUT_SERVER.includes(traffic.kind) && traffic.address === undefined && !to.guest),
     stalledReader: traffic.stalledReader ?? false,
+    parts: traffic.parts ?? 1,
+    nagle: traffic.nagle ?? false,
+    replies: traffic.replies ?? true,
     ...(traffic.behaviour && { behaviour: planBehaviour(traffic.behaviour) }),
     ...(traffic.closes === 'reset' && { resets: true }),
     ...(traffic.keep && { keep: true }),

@@ -25,6 +25,14 @@ function acceptStreams(plan: TrafficPlan): Promise<RunningServer> {
   const { busyEachMs = 0, readEveryMs = 0, reset } = plan.behaviour ?? {};
   const count = stopper(plan.behaviour);
   const sockets = new Set<Socket>();
+  /** Each piece as it comes; a request that comes in parts once it is whole. */
+  const waiting = new Map<Socket, number>();
+  const reply = (socket: Socket, part: Buffer): void => {
+    if (plan.parts === 1) return void socket.write(part, count);
+    const got = (waiting.get(socket) ?? 0) + part.length;
+    waiting.set(socket, got % plan.size);
+    if (got >= plan.size) socket.write(Buffer.alloc(got - (got % plan.size), 'vdiag '), count);
+  };
   const pauseOnConnect = plan.stalledReader || readEveryMs > 0 || reset === 'unread';
   const server = createServer({ noDelay: true, pauseOnConnect }, (socket) => {
     sockets.add(socket);
@@ -38,7 +46,7 @@ function acceptStreams(plan: TrafficPlan): Promise<RunningServer> {
     socket.on('data', (part) => {
       received += part.length;
       if (reset === 'abort') return void socket.resetAndDestroy();
-      if (plan.kind === 'tcp-request-response') socket.write(part, count);
+      if (plan.kind === 'tcp-request-response' && plan.replies) reply(socket, part);
       else count();
     });
   });
