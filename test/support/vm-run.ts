@@ -1,5 +1,6 @@
 import {
   closeSync,
+  cpSync,
   existsSync,
   ftruncateSync,
   mkdirSync,
@@ -20,6 +21,8 @@ export interface VmJob {
   job: string;
   /** Files to lay beside the script in /job, by relative name. */
   files?: Record<string, string | Uint8Array>;
+  /** Folders of this machine to lay there as well, by the name that they have in /job. */
+  folders?: Record<string, string>;
   /** How long the job may take in the guest, s; on top comes the boot. Default 120. */
   timeoutSeconds?: number;
   /** Default 1024. */
@@ -172,6 +175,9 @@ async function packJob(folder: string, archive: string, options: VmJob): Promise
   for (const [name, content] of Object.entries({ ...options.files, 'job.sh': options.job })) {
     mkdirSync(dirname(join(root, name)), { recursive: true });
     writeFileSync(join(root, name), content);
+  }
+  for (const [name, folder] of Object.entries(options.folders ?? {})) {
+    cpSync(folder, join(root, name), { recursive: true });
   }
   if (!commandPath('tar')) throw new Error('the VM harness needs tar');
   await execa('tar', ['-cf', archive, '-C', root, '.']);
