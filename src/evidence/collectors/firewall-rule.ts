@@ -2,7 +2,14 @@ import { commandPrefix, grewBy, known, numberParam, textParam, unknown } from '.
 import { firewallCommands, managedBy } from '../firewall/commands.js';
 import { protocolNumber, type PacketFacts } from '../firewall/model.js';
 import { firewallOf } from '../firewall/read.js';
-import { findSuspects, isAskedFor, type FirewallQuestion, type FirewallSuspect } from '../firewall/search.js';
+import {
+  findSuspects,
+  isAskedFor,
+  isCertain,
+  type FirewallQuestion,
+  type FirewallSuspect,
+} from '../firewall/search.js';
+import { bridgedBy } from '../firewall/bridged.js';
 import type { EvidenceCollector, EvidenceParams } from '../types.js';
 
 /** Which firewall rule or chain policy dropped a packet: iptables (both variants), nftables, ebtables. */
@@ -15,7 +22,12 @@ export const firewallRule: EvidenceCollector = {
     chain: 'chain, e.g. FORWARD; jumps from it are followed',
     hook: 'PREROUTING, INPUT, FORWARD, OUTPUT, POSTROUTING or INGRESS',
     family: 'ip, ip6, inet, bridge, arp or netdev',
-    backend: 'iptables-legacy, iptables-nft, nft or ebtables-legacy; absent: all',
+    backend: 'iptables-legacy, iptables-nft, nft, ebtables-legacy or ebtables-nft; absent: all',
+    flags: 'TCP flags as tcpdump writes them',
+    icmpType: 'ICMP type',
+    device: 'device that the packet was at when it was dropped',
+    lastRole: 'role of the last point that saw the packet before; receive: it had come in',
+    drops: 'how many packets of the flow were dropped: a rule that counted fewer did not drop them all',
     src: 'source address of the packet',
     dst: 'destination address',
     proto: 'TCP, UDP, ICMP … or its number',
@@ -28,7 +40,9 @@ export const firewallRule: EvidenceCollector = {
   members: {
     found: 'a rule that drops or rejects, fits the packet and counted during the run (or has no counter)',
     text: 'the rule as its tool prints it, e.g. `-A INPUT -p tcp -m tcp --dport 80 -j DROP`; empty if not found',
-    backend: 'iptables-legacy, iptables-nft, iptables, nft or ebtables-legacy',
+    certain:
+      'no other rule, and nothing else, can have dropped it: it fits surely or is the only one that may, and counted no fewer packets than were dropped',
+    backend: 'iptables-legacy, iptables-nft, iptables, nft, ebtables-legacy or ebtables-nft',
     family: 'ip, ip6, inet, bridge …',
     table: 'table',
     chain: 'chain that holds the rule (after jumps)',
@@ -42,9 +56,18 @@ export const firewallRule: EvidenceCollector = {
     counter: 'it counts packets',
     packets: 'packets it counted in all; null without a counter',
     counterDelta: 'packets it counted during the run; null without a counter or when not read before',
+    set: 'named set of nft that the packet is in and the rule asks; empty without',
+    map: 'named verdict map of nft that sent it to its end; empty without',
+    element: 'the element of that set or map; empty when it cannot be written',
+    sentBy: 'the rule that sent the packet to a chain whose rule drops all that comes; empty without',
+    devices: 'netdev family: devices that the chain is at; empty otherwise',
+    states: 'states of connection tracking that the rule asks for: `INVALID`; empty for none',
+    bridged: 'the sysctl (and its value) by which a bridged packet came to a rule of IP; empty when it was not bridged',
     others: 'other rules that could have dropped it as well',
     managedBy: 'program that keeps this chain (docker, kube-proxy, firewalld …); empty if none is known',
     showCommand: 'lists the chain with counters',
+    releaseCommand: 'takes the element out of its set or map; empty without',
+    blockCommand: 'undoes releaseCommand',
     deleteCommand: 'removes the rule, or sets the policy to accept',
     restoreCommand: 'undoes deleteCommand; empty when it cannot be written',
     insertAcceptCommand: 'lets this flow through, in front of the rule; empty when the flow is not known',
@@ -70,12 +93,14 @@ export const firewallRule: EvidenceCollector = {
       const text = asked.length > 0 ? `no rule of ${place} dropped this packet` : `no firewall rules for ${place} here`;
       return known({ ...NOT_FOUND, unread: after.unread }, `${prefix}nft list ruleset`, text);
     }
-    return factOf(suspects, question, params, prefix, after.unread);
+    const bridged = await bridgedBy(source, params.netns, textParam(params, 'device'), suspects[0].chain);
+    return factOf({ suspects, question, params, prefix, unread: after.unread, bridged });
   },
 };
 
 const NOT_FOUND = {
   found: false,
+  certain: false,
   text: '',
   backend: '',
   family: '',
@@ -91,8 +116,17 @@ const NOT_FOUND = {
   counter: false,
   packets: null,
   counterDelta: null,
+  set: '',
+  map: '',
+  element: '',
+  sentBy: '',
+  devices: '',
+  states: '',
+  bridged: '',
   others: 0,
   managedBy: '',
+  releaseCommand: '',
+  blockCommand: '',
   showCommand: '',
   deleteCommand: '',
   restoreCommand: '',
@@ -100,21 +134,28 @@ const NOT_FOUND = {
   removeAcceptCommand: '',
 };
 
-function factOf(
-  suspects: FirewallSuspect[],
-  question: FirewallQuestion,
-  params: EvidenceParams,
-  prefix: string,
-  unread: string[],
-): ReturnType<typeof known> {
+interface Found {
+  suspects: FirewallSuspect[];
+  question: FirewallQuestion;
+  params: EvidenceParams;
+  prefix: string;
+  unread: string[];
+  bridged: string;
+}
+
+function factOf({ suspects, question, params, prefix, unread, bridged }: Found): ReturnType<typeof known> {
   const suspect = suspects[0];
-  const { chain, rule, route } = suspect;
+  const { chain, rule, route, entry, sentBy } = suspect;
   const raw = firewallCommands(suspect, question.packet);
   const commands = Object.fromEntries(Object.entries(raw).map(([name, line]) => [name, line && `${prefix}${line}`]));
   const text = rule ? rule.text : policyText(suspect);
   const value = {
     ...NOT_FOUND,
     found: true,
+    // What could not be read may hold another rule: then only a counter speaks for this one.
+    certain:
+      isCertain(suspects, numberParam(params, 'drops') ?? 1, question.chain !== undefined) &&
+      (unread.length === 0 || (suspect.counterDelta ?? 0) > 0),
     text,
     backend: chain.backend,
     family: chain.family,
@@ -130,6 +171,13 @@ function factOf(
     counter: suspect.packets !== undefined,
     packets: suspect.packets ?? null,
     counterDelta: suspect.counterDelta,
+    set: entry?.kind === 'set' ? entry.name : '',
+    map: entry?.kind === 'map' ? entry.name : '',
+    element: entry?.text ?? '',
+    sentBy: sentBy ? placed(sentBy.chain.name, sentBy.rule.number, sentBy.rule.text) : '',
+    devices: chain.devices?.join(', ') ?? '',
+    states: (rule?.states ?? sentBy?.rule.states ?? []).join(','),
+    bridged,
     others: suspects.length - 1,
     managedBy: managedBy(chain, route),
     ...commands,
@@ -138,8 +186,20 @@ function factOf(
   return known(
     value,
     commands.showCommand,
-    `${chain.table}/${chain.name} (${chain.backend}): ${text}${counted(suspect, params)}`,
+    [
+      `${chain.table}/${chain.name} (${chain.backend}): ${text}${counted(suspect, params)}`,
+      entry?.text === undefined ? '' : `the packet is ${entry.text} of the ${entry.kind} ${entry.name}`,
+      sentBy ? `sent there by ${placed(sentBy.chain.name, sentBy.rule.number, sentBy.rule.text)}` : '',
+      bridged && `a bridged packet comes here by ${bridged}`,
+      managedBy(chain, route) && `kept by ${managedBy(chain, route)}`,
+    ]
+      .filter(Boolean)
+      .join('; '),
   );
+}
+
+function placed(chain: string, number: number, text: string): string {
+  return `rule ${number} of ${chain} (${text})`;
 }
 
 function policyText({ chain }: FirewallSuspect): string {
@@ -167,7 +227,10 @@ function questionOf(params: EvidenceParams): FirewallQuestion {
     ...positive('dport', numberParam(params, 'dport')),
     ...optional('iif', textParam(params, 'iif')),
     ...optional('oif', textParam(params, 'oif')),
+    ...optional('flags', textParam(params, 'flags')),
+    ...icmpTypeOf(params, proto),
   };
+  const lastRole = textParam(params, 'lastRole');
   return {
     packet,
     ...optional('table', textParam(params, 'table')),
@@ -175,7 +238,13 @@ function questionOf(params: EvidenceParams): FirewallQuestion {
     ...optional('hook', textParam(params, 'hook')?.toLowerCase()),
     ...optional('family', textParam(params, 'family')),
     ...optional('backend', textParam(params, 'backend')),
+    ...(lastRole === undefined ? {} : { origin: lastRole === 'receive' ? ('received' as const) : undefined }),
   };
+}
+
+function icmpTypeOf(params: EvidenceParams, proto: number | undefined): { icmpType?: number } {
+  const icmpType = numberParam(params, 'icmpType');
+  return icmpType === undefined || (proto !== 1 && proto !== 58) ? {} : { icmpType };
 }
 
 function optional<K extends string>(name: K, value: string | undefined): Partial<Record<K, string>> {

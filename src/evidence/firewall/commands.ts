@@ -6,6 +6,10 @@ import type { FirewallSuspect } from './search.js';
 /** What a user may type about a rule that drops; empty texts where there is no safe command. */
 export interface FirewallCommands {
   showCommand: string;
+  /** Takes the element that decided out of its set or map. */
+  releaseCommand: string;
+  /** Undoes releaseCommand. */
+  blockCommand: string;
   deleteCommand: string;
   restoreCommand: string;
   insertAcceptCommand: string;
@@ -14,14 +18,31 @@ export interface FirewallCommands {
 
 const PROTOCOL_NAMES: Record<number, string> = { 1: 'icmp', 6: 'tcp', 17: 'udp', 58: 'icmpv6', 132: 'sctp' };
 
-/** Commands that show, remove and restore the rule, and that let this one flow through in front of it. */
+type RuleCommands = Omit<FirewallCommands, 'releaseCommand' | 'blockCommand'>;
+
+/**
+ * Commands that show, remove and restore the rule, and that let this one flow through in front of it. A rule that takes
+ * whatever comes to its chain (the end of a LOGDROP chain) is left alone: it is the rule that sent the packet there.
+ */
 export function firewallCommands(suspect: FirewallSuspect, packet: PacketFacts): FirewallCommands {
+  const meant: FirewallSuspect = suspect.sentBy ? { ...suspect, ...suspect.sentBy } : suspect;
+  return { ...ruleCommands(meant, packet), ...entryCommands(suspect) };
+}
+
+function ruleCommands(suspect: FirewallSuspect, packet: PacketFacts): RuleCommands {
   if (suspect.chain.backend === 'nft') return nftCommands(suspect, packet);
-  if (suspect.chain.backend === 'ebtables-legacy') return ebtablesCommands(suspect);
+  if (suspect.chain.backend.startsWith('ebtables')) return ebtablesCommands(suspect, packet);
   return iptablesCommands(suspect, packet);
 }
 
-function iptablesCommands({ chain, rule }: FirewallSuspect, packet: PacketFacts): FirewallCommands {
+function entryCommands({ chain, entry }: FirewallSuspect): { releaseCommand: string; blockCommand: string } {
+  if (entry?.text === undefined) return { releaseCommand: '', blockCommand: '' };
+  const line = (action: string): string =>
+    `nft ${shellWord(`${action} element ${chain.family} ${chain.table} ${entry.name} { ${entry.text} }`)}`;
+  return { releaseCommand: line('delete'), blockCommand: line('add') };
+}
+
+function iptablesCommands({ chain, rule }: FirewallSuspect, packet: PacketFacts): RuleCommands {
   const { tool, table, name } = chain;
   const base = [tool, '-t', table];
   const accept = acceptWords(packet);
@@ -53,7 +74,7 @@ function acceptWords(packet: PacketFacts): string[] {
   return words;
 }
 
-function nftCommands({ chain, rule }: FirewallSuspect, packet: PacketFacts): FirewallCommands {
+function nftCommands({ chain, rule }: FirewallSuspect, packet: PacketFacts): RuleCommands {
   const place = [chain.family, chain.table, chain.name];
   const showCommand = shellLine(['nft', '-a', 'list', 'chain', ...place]);
   const accept = acceptExpression(packet);
@@ -96,19 +117,33 @@ function acceptExpression(packet: PacketFacts): string[] | undefined {
   return words.length > 0 ? words : undefined;
 }
 
-function ebtablesCommands({ chain, rule }: FirewallSuspect): FirewallCommands {
+function ebtablesCommands({ chain, rule }: FirewallSuspect, packet: PacketFacts): RuleCommands {
   const base = [chain.tool, '-t', chain.table];
+  const number = String(rule?.number ?? chain.rules.length + 1);
+  const accept = bridgeAcceptWords(packet);
   return {
     showCommand: shellLine([...base, '-L', chain.name, '--Lc', '--Ln']),
     deleteCommand: rule
       ? shellLine([...base, '-D', chain.name, ...(rule.words ?? [])])
       : shellLine([...base, '-P', chain.name, 'ACCEPT']),
     restoreCommand: rule
-      ? shellLine([...base, '-I', chain.name, String(rule.number), ...(rule.words ?? [])])
+      ? shellLine([...base, '-I', chain.name, number, ...(rule.words ?? [])])
       : shellLine([...base, '-P', chain.name, 'DROP']),
-    insertAcceptCommand: '',
-    removeAcceptCommand: '',
+    insertAcceptCommand: accept ? shellLine([...base, '-I', chain.name, number, ...accept, '-j', 'ACCEPT']) : '',
+    removeAcceptCommand: accept ? shellLine([...base, '-D', chain.name, ...accept, '-j', 'ACCEPT']) : '',
   };
+}
+
+/** The flow in the words of ebtables, both addresses known. */
+function bridgeAcceptWords({ src, dst, proto, dport }: PacketFacts): string[] | undefined {
+  if (!isAddress(src) || !isAddress(dst)) return undefined;
+  const ip = src!.includes(':') ? 'ip6' : 'ip';
+  const words = ['-p', ip === 'ip6' ? 'IPv6' : 'IPv4', `--${ip}-src`, src!, `--${ip}-dst`, dst!];
+  const protocol = proto === undefined ? undefined : PROTOCOL_NAMES[proto];
+  if (!protocol) return words;
+  words.push(`--${ip}-proto`, protocol === 'icmpv6' ? 'ipv6-icmp' : protocol);
+  if ((protocol === 'tcp' || protocol === 'udp') && dport) words.push(`--${ip}-dport`, String(dport));
+  return words;
 }
 
 function isAddress(text: string | undefined): boolean {

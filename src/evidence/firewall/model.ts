@@ -13,6 +13,9 @@ export interface PacketFacts {
   oif?: string;
   /** 4 or 6. */
   version?: number;
+  /** TCP flags as tcpdump writes them: `S`, `S.`, `P.`. */
+  flags?: string;
+  icmpType?: number;
 }
 
 export type Test = (packet: PacketFacts) => Fit;
@@ -21,10 +24,21 @@ export type Test = (packet: PacketFacts) => Fit;
 export interface Outcome {
   /** In addition to the rule's own test: an entry of a verdict map. */
   test?: Test;
+  /** That entry, where its map has a name. */
+  entry?: NamedEntry;
   verdict?: 'DROP' | 'REJECT' | 'ACCEPT' | 'RETURN' | 'QUEUE';
   /** Chain it goes on in; with `goto` it does not come back. */
   target?: string;
   goto?: boolean;
+}
+
+/** An element of a named set or map of nft, as its own tool would write it. */
+export interface NamedEntry {
+  kind: 'set' | 'map';
+  /** Name of the set or map. */
+  name: string;
+  /** `10.0.0.0/28`, `10.0.0.1 . 80`, of maps `443 : drop`; undefined when it cannot be written back as it was. */
+  text?: string;
 }
 
 export interface FirewallRule {
@@ -38,11 +52,20 @@ export interface FirewallRule {
   words?: string[];
   /** Packets it counted; undefined when it does not count. */
   packets?: number;
+  /** Its counter stands before one of its conditions, or before a verdict map: it counts more than what it decided. */
+  countsMore?: true;
+  /** How many conditions it has; 0: it takes every packet that comes to it. */
+  conditions: number;
   test: Test;
   outcomes: Outcome[];
+  /** The element of a named set because of which it fits a packet. */
+  entryOf?: (packet: PacketFacts) => NamedEntry | undefined;
+  /** States of connection tracking that it asks for, in capitals: `INVALID`. Absent: none. */
+  states?: string[];
 }
 
-export type FirewallBackend = 'iptables-legacy' | 'iptables-nft' | 'iptables' | 'nft' | 'ebtables-legacy';
+export type FirewallBackend =
+  'iptables-legacy' | 'iptables-nft' | 'iptables' | 'nft' | 'ebtables-legacy' | 'ebtables-nft';
 
 export interface FirewallChain {
   backend: FirewallBackend;
@@ -54,8 +77,10 @@ export interface FirewallChain {
   name: string;
   /** `input`, `forward` …; absent: entered by jumps alone. */
   hook?: string;
-  /** nft: order at the hook. */
+  /** Order at the hook (NF_IP_PRI_…, NF_BR_PRI_… of the kernel's headers): lower ones come first. */
   priority?: number;
+  /** Of a chain of the netdev family: the devices it is at. */
+  devices?: string[];
   policy?: 'ACCEPT' | 'DROP';
   /** Packets that the policy decided; undefined when it does not count. */
   policyPackets?: number;

@@ -69,6 +69,12 @@ export async function readFirewall(
       if (chains.length > 0) add(chains);
     }
   }
+  for (const table of nft.filter(isOfEbtables).map((chain) => chain.table)) {
+    if (result.chains.some((chain) => chain.backend === 'ebtables-nft' && chain.table === table)) continue;
+    const answer = await source.run(['ebtables-nft', '-t', table, '-L', '--Lc'], at);
+    if (answer.status === 'ok') add(parseEbtablesList(answer.text, 'ebtables-nft'));
+    else result.unread.push(`ebtables-nft: ${answer.why}`);
+  }
   if (json.status === 'ok') {
     // Tables that iptables-nft has shown in its own words are not shown again in nft's.
     add(
@@ -88,6 +94,16 @@ export async function readFirewall(
     }
   }
   return result;
+}
+
+/** A base chain that ebtables-nft made: nft cannot say all that its rules ask for. */
+function isOfEbtables(chain: FirewallChain): boolean {
+  return (
+    chain.family === 'bridge' &&
+    (chain.table === 'filter' || chain.table === 'nat') &&
+    chain.hook !== undefined &&
+    chain.name === chain.hook.toUpperCase()
+  );
 }
 
 async function nftTexts(

@@ -1,5 +1,5 @@
 import { delta } from '../facts.js';
-import { both, type FirewallChain, type FirewallRule, type Fit, type PacketFacts } from './model.js';
+import { both, type FirewallChain, type FirewallRule, type Fit, type NamedEntry, type PacketFacts } from './model.js';
 
 /** What the user asks about; absent members are not restricted. */
 export interface FirewallQuestion {
@@ -11,6 +11,8 @@ export interface FirewallQuestion {
   /** `ip`, `ip6`, `bridge` … */
   family?: string;
   backend?: string;
+  /** Whether it came in by a device or was made here, as far as that is known. */
+  origin?: 'received' | 'local';
 }
 
 /** A rule or policy that may have dropped the packet. */
@@ -27,15 +29,20 @@ export interface FirewallSuspect {
   counterDelta: number | null;
   /** Names of the chains from the hook to it. */
   route: string[];
+  /** The rule that sent the packet on to its chain, where it takes whatever comes to it. */
+  sentBy?: { chain: FirewallChain; rule: FirewallRule };
+  /** The element of a named set or map that decided. */
+  entry?: NamedEntry;
 }
 
 const MAX_DEPTH = 16;
 const MAX_SUSPECTS = 10000;
 
 /**
- * Goes through the chains as the kernel does for this packet, following jumps, and lists every drop it could meet.
- * Best first: what fits surely and counted something, then what fits surely and does not count, then what may fit. A
- * drop whose counter did not grow is left out: it was not the one.
+ * Goes through the chains as the kernel does for this packet, hook by hook in the order of their priorities, following
+ * jumps, and lists every drop it could meet. Best first: what fits surely and counted something, then what fits surely
+ * and does not count, then what may fit. A drop whose counter did not grow is left out: it was not the one. So is what
+ * stands behind a drop that is certain, at the same hook.
  */
 export function findSuspects(
   after: readonly FirewallChain[],
@@ -43,15 +50,50 @@ export function findSuspects(
   question: FirewallQuestion,
 ): FirewallSuspect[] {
   const suspects: FirewallSuspect[] = [];
-  for (const chain of after) {
-    if (isAskedFor(chain, question)) walk(chain, 'yes', [chain.name], { after, before, question, suspects });
+  const ended = new Set<string>();
+  for (const chain of [...after].sort(inOrder)) {
+    const hook = `${layerOf(chain.family)} ${chain.hook}`;
+    if (!isAskedFor(chain, question) || ended.has(hook)) continue;
+    const found: FirewallSuspect[] = [];
+    walk(chain, 'yes', [chain.name], { after, before, question, suspects: found });
+    const possible = found.filter(
+      (suspect) => suspect.counterDelta !== 0 && !(suspect.counterDelta === null && suspect.packets === 0),
+    );
+    suspects.push(...possible);
+    if (chain.hook !== undefined && possible.some(({ fit }) => fit === 'yes')) ended.add(hook);
   }
   const order = new Map(suspects.map((suspect, index) => [suspect, index]));
-  return suspects
-    .filter((suspect) => suspect.counterDelta !== 0 && !(suspect.counterDelta === null && suspect.packets === 0))
-    .sort(
-      (a, b) => weight(b) - weight(a) || (b.counterDelta ?? 0) - (a.counterDelta ?? 0) || order.get(a)! - order.get(b)!,
-    );
+  return suspects.sort(
+    (a, b) => weight(b) - weight(a) || (b.counterDelta ?? 0) - (a.counterDelta ?? 0) || order.get(a)! - order.get(b)!,
+  );
+}
+
+const HOOKS = ['ingress', 'prerouting', 'input', 'forward', 'output', 'postrouting', 'egress'];
+
+function inOrder(a: FirewallChain, b: FirewallChain): number {
+  return HOOKS.indexOf(a.hook ?? '') - HOOKS.indexOf(b.hook ?? '') || (a.priority ?? 0) - (b.priority ?? 0);
+}
+
+/** Families whose chains take turns at one hook. */
+function layerOf(family: string): string {
+  return family === 'bridge' || family === 'netdev' || family === 'arp' ? family : 'ip';
+}
+
+/**
+ * Whether the first suspect is certain to have dropped `drops` packets of this flow, and not another rule or something
+ * else. Certain is: the only rule that can have done it, when it counted them, or fits them surely; or one that fits
+ * surely and counted them, whatever others may fit.
+ * @param placeKnown the kernel itself named the chain that dropped
+ */
+export function isCertain(suspects: readonly FirewallSuspect[], drops: number, placeKnown: boolean): boolean {
+  const [suspect, ...others] = suspects;
+  if (!suspect) return false;
+  const counts = suspect.counterDelta !== null && suspect.rule?.countsMore !== true;
+  const counted = counts && suspect.counterDelta! >= Math.max(1, drops);
+  // It counted fewer than were dropped: others were at work as well.
+  if (counts && !counted) return false;
+  if (others.length === 0) return counted || suspect.fit === 'yes' || (placeKnown && suspect.packets === undefined);
+  return counted && suspect.fit === 'yes' && others.every(({ fit }) => fit !== 'yes');
 }
 
 function weight(suspect: FirewallSuspect): number {
@@ -66,7 +108,16 @@ export function isAskedFor(chain: FirewallChain, question: FirewallQuestion): bo
   if (table !== undefined && chain.table !== table) return false;
   if (!familyFits(chain.family, family, question.packet.version)) return false;
   if (name !== undefined) return chain.name === name;
-  return chain.hook !== undefined && (hook === undefined || chain.hook === hook);
+  if (chain.hook === undefined) return false;
+  if (chain.devices && question.packet.iif !== undefined && !chain.devices.includes(question.packet.iif)) return false;
+  return hook === undefined ? mayPass(chain.hook, question.origin) : chain.hook === hook;
+}
+
+/** A packet that came in meets no output hook, and one that was made here no hook before it. */
+function mayPass(hook: string, origin: FirewallQuestion['origin']): boolean {
+  if (origin === undefined) return true;
+  const own = origin === 'local' ? ['output', 'postrouting', 'egress'] : HOOKS.filter((name) => name !== 'output');
+  return own.includes(hook) || !HOOKS.includes(hook);
 }
 
 function familyFits(family: string, asked: string | undefined, version: number | undefined): boolean {
@@ -87,8 +138,7 @@ interface Walk {
 type Ending = 'decided' | 'returned' | 'open';
 
 function walk(chain: FirewallChain, fit: Fit, route: string[], context: Walk): Ending {
-  if (route.length > MAX_DEPTH || context.suspects.length > MAX_SUSPECTS) return 'open';
-  const isBase = chain.hook !== undefined && route.length === 1;
+  const isBase = chain.hook !== undefined;
   const ending = walkRules(chain, fit, route, context);
   if (ending !== 'decided' && isBase && chain.policy === 'DROP') {
     const was = context.before && sameChain(context.before, chain);
@@ -115,8 +165,15 @@ function mayDecide(rule: FirewallRule, packet: PacketFacts): boolean {
   );
 }
 
-function walkRules(chain: FirewallChain, fit: Fit, route: string[], context: Walk): Ending {
+function walkRules(
+  chain: FirewallChain,
+  fit: Fit,
+  route: string[],
+  context: Walk,
+  sentBy?: FirewallSuspect['sentBy'] & { entry?: NamedEntry },
+): Ending {
   const { packet } = context.question;
+  if (route.length > MAX_DEPTH || context.suspects.length > MAX_SUSPECTS) return 'open';
   for (const rule of chain.rules) {
     const ruleFit = rule.test(packet);
     if (ruleFit === 'no') continue;
@@ -125,7 +182,14 @@ function walkRules(chain: FirewallChain, fit: Fit, route: string[], context: Wal
       if (outcomeFit === 'no') continue;
       const here = both(fit, outcomeFit);
       if (outcome.verdict === 'DROP' || outcome.verdict === 'REJECT') {
-        context.suspects.push(suspectOf(chain, rule, outcome.verdict, here, route, context.before));
+        const suspect = suspectOf(chain, rule, outcome.verdict, here, route, context.before);
+        const entry = outcome.entry ?? rule.entryOf?.(packet);
+        const sent = rule.conditions === 0 ? sentBy : undefined;
+        context.suspects.push({
+          ...suspect,
+          ...(sent && { sentBy: { chain: sent.chain, rule: sent.rule } }),
+          ...((entry ?? sent?.entry) && { entry: entry ?? sent?.entry }),
+        });
       }
       if (outcome.verdict !== undefined && outcomeFit === 'yes') {
         return outcome.verdict === 'RETURN' ? 'returned' : 'decided';
@@ -133,7 +197,10 @@ function walkRules(chain: FirewallChain, fit: Fit, route: string[], context: Wal
       if (outcome.target === undefined || route.includes(outcome.target)) continue;
       const target = targetOf(context.after, chain, outcome.target);
       if (!target) continue;
-      const ending = walk(target, here, [...route, target.name], context);
+      const entry = outcome.entry ?? rule.entryOf?.(packet);
+      // Of several jumps, the last one that asked for something: what follows takes all that comes.
+      const by = rule.conditions > 0 || !sentBy ? { chain, rule, ...(entry && { entry }) } : sentBy;
+      const ending = walkRules(target, here, [...route, target.name], context, by);
       if (outcomeFit === 'yes' && ending === 'decided') return 'decided';
       if (outcomeFit === 'yes' && outcome.goto) return 'returned';
     }

@@ -1,10 +1,22 @@
-import { protocolNumber, allOf, fits, negate, type FirewallChain, type Outcome, type Test } from '../firewall/model.js';
+import {
+  allOf,
+  fits,
+  negate,
+  protocolNumber,
+  type FirewallChain,
+  type FirewallRule,
+  type Outcome,
+  type Test,
+} from '../firewall/model.js';
 import { addressFits } from '../firewall/address-match.js';
 import { savedWords } from '../shell-words.js';
-import { deviceFits } from './iptables-save.js';
+import { deviceFits, portFits } from './iptables-save.js';
 
-/** Parses `ebtables-legacy -t TABLE -L --Lc`: one block a chain, one line a rule with `, pcnt = N -- bcnt = N` at its end. */
-export function parseEbtablesList(text: string): FirewallChain[] {
+/** Parses `ebtables-legacy -t TABLE -L --Lc`, or that of ebtables-nft: one block a chain, one line a rule with `, pcnt = N -- bcnt = N` at its end. */
+export function parseEbtablesList(
+  text: string,
+  backend: 'ebtables-legacy' | 'ebtables-nft' = 'ebtables-legacy',
+): FirewallChain[] {
   const chains: FirewallChain[] = [];
   let table = 'filter';
   for (const line of text.split('\n')) {
@@ -13,12 +25,12 @@ export function parseEbtablesList(text: string): FirewallChain[] {
     if (chain) {
       const [, name, policy] = chain;
       chains.push({
-        backend: 'ebtables-legacy',
-        tool: 'ebtables-legacy',
+        backend,
+        tool: backend,
         family: 'bridge',
         table,
         name,
-        ...(/^[A-Z]+$/.test(name) ? { hook: name.toLowerCase() } : {}),
+        ...(/^[A-Z]+$/.test(name) ? { hook: name.toLowerCase(), priority: priorityOf(table, name) } : {}),
         ...(policy === 'DROP' || policy === 'ACCEPT' ? { policy } : {}),
         rules: [],
       });
@@ -39,7 +51,13 @@ export function parseEbtablesList(text: string): FirewallChain[] {
   return chains;
 }
 
-function readSpec(words: string[]): { test: Test; outcomes: Outcome[] } {
+/** enum nf_br_hook_priorities of include/uapi/linux/netfilter_bridge.h; broute comes before all of them. */
+function priorityOf(table: string, chain: string): number {
+  if (table === 'filter') return chain === 'OUTPUT' ? 200 : -200;
+  return { PREROUTING: -300, OUTPUT: 100, POSTROUTING: 300 }[chain] ?? -1000;
+}
+
+function readSpec(words: string[]): Pick<FirewallRule, 'test' | 'outcomes' | 'conditions'> {
   const tests: Test[] = [];
   const outcomes: Outcome[] = [];
   for (let i = 0; i < words.length; i++) {
@@ -57,7 +75,7 @@ function readSpec(words: string[]): { test: Test; outcomes: Outcome[] } {
     const test = testOf(option, value);
     tests.push(not ? (packet) => negate(test(packet)) : test);
   }
-  return { test: allOf(tests), outcomes };
+  return { test: allOf(tests), outcomes, conditions: tests.length };
 }
 
 function testOf(option: string, value: string): Test {
@@ -79,6 +97,12 @@ function testOf(option: string, value: string): Test {
         const version = { ipv4: 4, ipv6: 6 }[value.toLowerCase()];
         return version === undefined || packet.version === undefined ? 'maybe' : fits(version === packet.version);
       };
+    case '--ip-dport':
+    case '--ip6-dport':
+      return (packet) => portFits(packet.dport, value);
+    case '--ip-sport':
+    case '--ip6-sport':
+      return (packet) => portFits(packet.sport, value);
     case '--ip-proto':
     case '--ip6-proto':
       return (packet) => {

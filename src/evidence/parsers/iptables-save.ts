@@ -6,6 +6,7 @@ import {
   protocolNumber,
   type FirewallBackend,
   type FirewallChain,
+  type FirewallRule,
   type Fit,
   type Outcome,
   type PacketFacts,
@@ -33,7 +34,7 @@ export function parseIptablesSave(
         ...origin,
         table,
         name,
-        ...(base ? { hook: name.toLowerCase() } : {}),
+        ...(base ? { hook: name.toLowerCase(), priority: priorityOf(table, name) } : {}),
         ...(policy === 'DROP' || policy === 'ACCEPT' ? { policy, policyPackets: Number(packets) } : {}),
         rules: [],
       });
@@ -56,12 +57,21 @@ export function parseIptablesSave(
   return chains;
 }
 
+/** Order of the tables at a hook: enum nf_ip_hook_priorities of include/uapi/linux/netfilter_ipv4.h. */
+const PRIORITIES: Record<string, number> = { raw: -300, mangle: -150, filter: 0, security: 50 };
+
+function priorityOf(table: string, chain: string): number {
+  if (table === 'nat') return chain === 'PREROUTING' || chain === 'OUTPUT' ? -100 : 100;
+  return PRIORITIES[table] ?? 0;
+}
+
 /** Options whose argument changes nothing about which packets fit. */
 const NEUTRAL = new Set(['-m', '--match', '--comment']);
 
-function readSpec(words: string[]): { test: Test; outcomes: Outcome[] } {
+function readSpec(words: string[]): Pick<FirewallRule, 'test' | 'outcomes' | 'conditions' | 'states'> {
   const tests: Test[] = [];
   const outcomes: Outcome[] = [];
+  let states: string[] | undefined;
   for (let i = 0; i < words.length; i++) {
     const not = words[i] === '!';
     if (not) i++;
@@ -71,14 +81,33 @@ function readSpec(words: string[]): { test: Test; outcomes: Outcome[] } {
       break; // What follows are the target's own options.
     }
     if (NEUTRAL.has(option)) i++;
-    else if (option.startsWith('-')) {
+    else if (option === '--tcp-flags') {
+      const test = flagsTest(words[i + 1] ?? '', words[i + 2] ?? '');
+      tests.push(not ? (packet) => negate(test(packet)) : test);
+      i += 2;
+    } else if (option.startsWith('-')) {
+      if ((option === '--ctstate' || option === '--state') && !not) states = (words[i + 1] ?? '').split(',');
       const test = testOf(option, words[i + 1] ?? '');
       if (test) i++;
       const checked = test ?? (() => 'maybe' as const);
       tests.push(not ? (packet) => negate(checked(packet)) : checked);
     }
   }
-  return { test: allOf(tests), outcomes };
+  return { test: allOf(tests), outcomes, conditions: tests.length, ...(states && { states }) };
+}
+
+const FLAG_LETTERS: Record<string, string> = { FIN: 'F', SYN: 'S', RST: 'R', PSH: 'P', ACK: '.', URG: 'U' };
+
+/** `--tcp-flags FIN,SYN,RST,ACK SYN`: of the first, exactly the second are set. */
+function flagsTest(mask: string, set: string): Test {
+  const [asked, wanted] = [mask, set].map((list) =>
+    list === 'ALL' ? Object.values(FLAG_LETTERS) : list.split(',').map((name) => FLAG_LETTERS[name] ?? name),
+  );
+  return ({ proto, flags }) => {
+    if (proto !== undefined && proto !== 6) return 'no';
+    if (flags === undefined) return 'maybe';
+    return fits(asked.every((letter) => flags.includes(letter) === wanted.includes(letter)));
+  };
 }
 
 function outcomeOf(target: string, option: string): Outcome {
@@ -114,6 +143,9 @@ function testOf(option: string, value: string): Test | undefined {
     case '--dports':
     case '--destination-ports':
       return (packet) => portFits(packet.dport, value);
+    case '--icmp-type':
+    case '--icmpv6-type':
+      return (packet) => icmpFits(packet, value, option === '--icmp-type' ? 1 : 58);
     case '--ports':
       return (packet) => {
         const [source, destination] = [portFits(packet.sport, value), portFits(packet.dport, value)];
@@ -123,6 +155,15 @@ function testOf(option: string, value: string): Test | undefined {
     default:
       return undefined;
   }
+}
+
+/** `8`, or `3/4` with a code, which is not known of a packet. */
+function icmpFits({ proto, icmpType }: PacketFacts, value: string, wanted: number): Fit {
+  if (proto !== undefined && proto !== wanted) return 'no';
+  const [type, code] = value.split('/');
+  if (icmpType === undefined || !/^\d+$/.test(type)) return 'maybe';
+  if (Number(type) !== icmpType) return 'no';
+  return code === undefined ? 'yes' : 'maybe';
 }
 
 function protocolFits(packet: PacketFacts, value: string): Fit {
@@ -139,7 +180,7 @@ export function deviceFits(device: string | undefined, value: string): Fit {
 }
 
 /** `80`, `7003:7005`, `:1024`, `7001,7003:7005`. */
-function portFits(port: number | undefined, value: string): Fit {
+export function portFits(port: number | undefined, value: string): Fit {
   if (port === undefined) return 'maybe';
   return fits(
     value.split(',').some((part) => {

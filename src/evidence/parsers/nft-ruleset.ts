@@ -1,5 +1,13 @@
 import { isObject, numberIn, objectIn, parseObject, stringIn } from '../facts.js';
-import { allOf, type FirewallChain, type FirewallRule, type Outcome, type Test } from '../firewall/model.js';
+import {
+  allOf,
+  type FirewallChain,
+  type FirewallRule,
+  type NamedEntry,
+  type Outcome,
+  type PacketFacts,
+  type Test,
+} from '../firewall/model.js';
 import { nftTest, type NftSets } from '../firewall/nft-match.js';
 
 /** Statements that change or count a packet but never decide whether the rule goes on. */
@@ -55,6 +63,7 @@ function keyOf(object: Record<string, unknown>, name: string): string {
 function chainOf(object: Record<string, unknown>): FirewallChain {
   const hook = stringIn(object, 'hook');
   const policy = stringIn(object, 'policy');
+  const devices = [object.dev].flat().filter((name) => typeof name === 'string');
   return {
     backend: 'nft',
     tool: 'nft',
@@ -62,6 +71,7 @@ function chainOf(object: Record<string, unknown>): FirewallChain {
     table: stringIn(object, 'table') ?? '',
     name: stringIn(object, 'name') ?? '',
     ...(hook ? { hook, priority: numberIn(object, 'prio') ?? 0 } : {}),
+    ...(devices.length > 0 ? { devices } : {}),
     ...(policy ? { policy: policy === 'drop' ? ('DROP' as const) : ('ACCEPT' as const) } : {}),
     rules: [],
   };
@@ -78,14 +88,28 @@ function ruleOf(
   const named = (name: string): unknown[] | undefined => sets.get(`${home.family} ${home.table} ${name}`);
   const tests: Test[] = [];
   const outcomes: Outcome[] = [];
+  const entries: ((packet: PacketFacts) => NamedEntry | undefined)[] = [];
+  const states: string[] = [];
   let packets: number | undefined;
+  let testsBefore = 0;
+  let viaMap = false;
   for (const statement of statements) {
     const kind = Object.keys(statement)[0] ?? '';
-    if (kind === 'counter') packets ??= numberIn(objectIn(statement, 'counter'), 'packets');
+    if (kind === 'counter' && packets === undefined) {
+      packets = numberIn(objectIn(statement, 'counter'), 'packets');
+      testsBefore = tests.length;
+    }
     if (NEUTRAL.has(kind)) continue;
-    if (kind === 'match') tests.push(nftTest(objectIn(statement, 'match'), named));
-    else if (kind === 'vmap') outcomes.push(...verdictMap(objectIn(statement, 'vmap'), named));
-    else if (kind === 'xt') readXtables(objectIn(statement, 'xt'), tests, outcomes);
+    if (kind === 'match') {
+      const match = objectIn(statement, 'match');
+      tests.push(nftTest(match, named));
+      states.push(...statesIn(match));
+      const entry = setEntry(match, named);
+      if (entry) entries.push(entry);
+    } else if (kind === 'vmap') {
+      outcomes.push(...verdictMap(objectIn(statement, 'vmap'), named));
+      viaMap = true;
+    } else if (kind === 'xt') readXtables(objectIn(statement, 'xt'), tests, outcomes);
     else {
       const outcome = outcomeOf(statement);
       if (outcome) outcomes.push(outcome);
@@ -97,9 +121,59 @@ function ruleOf(
     ...(handle === undefined ? {} : { handle }),
     text: texts.get(`${home.family} ${home.table} ${home.name} ${handle}`) ?? summarise(statements),
     ...(packets === undefined ? {} : { packets }),
+    ...(packets !== undefined && (viaMap || testsBefore < tests.length) ? { countsMore: true as const } : {}),
+    conditions: tests.length + (viaMap ? 1 : 0),
     test: allOf(tests),
     outcomes,
+    ...(entries.length > 0
+      ? { entryOf: (packet: PacketFacts) => entries.map((entry) => entry(packet)).find((one) => one !== undefined) }
+      : {}),
+    ...(states.length > 0 ? { states } : {}),
   };
+}
+
+/** `ct state invalid`, `ct state { invalid, untracked }`: the states, in capitals. */
+function statesIn(match: Record<string, unknown>): string[] {
+  const key = stringIn(objectIn(isObject(match.left) ? match.left : {}, 'ct'), 'key');
+  if (key !== 'state' || match.op === '!=') return [];
+  const right = isObject(match.right) ? match.right.set : match.right;
+  return [right].flat().flatMap((state) => (typeof state === 'string' ? [state.toUpperCase()] : []));
+}
+
+/** Finds the element of a named set that a packet fits; undefined when the match names no set. */
+function setEntry(
+  match: Record<string, unknown>,
+  named: (name: string) => unknown[] | undefined,
+): ((packet: PacketFacts) => NamedEntry | undefined) | undefined {
+  const right = match.right;
+  if (typeof right !== 'string' || !right.startsWith('@') || match.op === '!=') return undefined;
+  const name = right.slice(1);
+  const elements = named(right) ?? [];
+  const tests = elements.map((element) => nftTest({ op: '==', left: match.left, right: { set: [element] } }, named));
+  return (packet) => {
+    const at = tests.findIndex((test) => test(packet) === 'yes');
+    return { kind: 'set', name, ...optionalText(at < 0 ? undefined : elementText(elements[at])) };
+  };
+}
+
+/** An element as nft would write it; undefined for one with more to it than its value (a time-out, a comment). */
+function elementText(element: unknown): string | undefined {
+  if (typeof element === 'number') return String(element);
+  if (typeof element === 'string') return /^[\w.:/-]+$/.test(element) ? element : undefined;
+  if (!isObject(element)) return undefined;
+  const prefix = objectIn(element, 'prefix');
+  if (Object.hasOwn(element, 'prefix')) return joined([elementText(prefix.addr), elementText(prefix.len)], '/');
+  if (Array.isArray(element.range)) return joined(element.range.map(elementText), '-');
+  if (Array.isArray(element.concat)) return joined(element.concat.map(elementText), ' . ');
+  return undefined;
+}
+
+function joined(parts: (string | undefined)[], between: string): string | undefined {
+  return parts.includes(undefined) ? undefined : parts.join(between);
+}
+
+function optionalText(text: string | undefined): { text?: string } {
+  return text === undefined ? {} : { text };
 }
 
 function outcomeOf(statement: Record<string, unknown>): Outcome | undefined {
@@ -118,8 +192,24 @@ function verdictMap(vmap: Record<string, unknown>, named: (name: string) => unkn
   return entries.flatMap((entry: unknown) => {
     if (!Array.isArray(entry) || !isObject(entry[1])) return [];
     const outcome = outcomeOf(entry[1]);
-    return outcome ? [{ ...outcome, test: nftTest({ op: '==', left: vmap.key, right: entry[0] }, named) }] : [];
+    if (!outcome) return [];
+    const test = nftTest({ op: '==', left: vmap.key, right: entry[0] as unknown }, named);
+    const text = joined([elementText(entry[0]), verdictText(outcome)], ' : ');
+    return [
+      {
+        ...outcome,
+        test,
+        ...(typeof data === 'string'
+          ? { entry: { kind: 'map' as const, name: data.replace(/^@/, ''), ...optionalText(text) } }
+          : {}),
+      },
+    ];
   });
+}
+
+function verdictText({ verdict, target, goto }: Outcome): string | undefined {
+  if (target !== undefined) return /^[\w.-]+$/.test(target) ? `${goto ? 'goto' : 'jump'} ${target}` : undefined;
+  return verdict?.toLowerCase();
 }
 
 /** Extensions of xtables in a rule that iptables-nft made: nft cannot say what they ask for. */
