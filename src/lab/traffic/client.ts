@@ -76,13 +76,13 @@ async function exchangeOverTcp(
   }
   try {
     const message = Buffer.alloc(plan.size, 'vdiag ');
-    const part = Math.ceil(plan.size / plan.parts);
+    const part = Math.ceil(plan.size / (plan.parts ?? 1));
     await paced(plan, signal, async () => {
       outcome.sent++;
       const started = performance.now();
       try {
         for (let at = 0; at < plan.size; at += part) socket.write(message.subarray(at, at + part));
-        if (plan.replies) await receive(socket, plan.size, plan.timeoutMs, signal);
+        if (plan.replies !== false) await receive(socket, plan.size, plan.timeoutMs, signal);
         countAnswer(outcome, performance.now() - started);
         return true;
       } catch (error) {
@@ -93,7 +93,7 @@ async function exchangeOverTcp(
     });
     if (!plan.keep) {
       socket.end();
-      if (outcome.answered === outcome.sent && plan.replies) await once(socket, 'close', signal);
+      if (outcome.answered === outcome.sent && plan.replies !== false) await once(socket, 'close', signal);
     }
   } finally {
     outcome.bytesSent = socket.bytesWritten;

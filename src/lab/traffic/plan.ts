@@ -23,9 +23,9 @@ export interface TrafficPlan {
   size: number;
   server: boolean;
   stalledReader: boolean;
-  parts: number;
-  nagle: boolean;
-  replies: boolean;
+  parts?: number;
+  nagle?: boolean;
+  replies?: boolean;
   /** Of the kind `frames`: what is sent (frames-plan.ts). */
   frames?: FramesPlan;
   behaviour?: BehaviourPlan;

@@ -28,7 +28,7 @@ function acceptStreams(plan: TrafficPlan): Promise<RunningServer> {
   /** Each piece as it comes; a request that comes in parts once it is whole. */
   const waiting = new Map<Socket, number>();
   const reply = (socket: Socket, part: Buffer): void => {
-    if (plan.parts === 1) return void socket.write(part, count);
+    if ((plan.parts ?? 1) === 1) return void socket.write(part, count);
     const got = (waiting.get(socket) ?? 0) + part.length;
     waiting.set(socket, got % plan.size);
     if (got >= plan.size) socket.write(Buffer.alloc(got - (got % plan.size), 'vdiag '), count);
@@ -46,7 +46,7 @@ function acceptStreams(plan: TrafficPlan): Promise<RunningServer> {
     socket.on('data', (part) => {
       received += part.length;
       if (reset === 'abort') return void socket.resetAndDestroy();
-      if (plan.kind === 'tcp-request-response' && plan.replies) reply(socket, part);
+      if (plan.kind === 'tcp-request-response' && plan.replies !== false) reply(socket, part);
       else count();
     });
   });
