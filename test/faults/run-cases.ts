@@ -58,7 +58,7 @@ export async function runHere(runs: readonly BenchRun[], onEnd: (id: string) => 
     const lines: string[] = [];
     for await (const line of createInterface({ input: child.stdout })) {
       lines.push(line);
-      onEnd((JSON.parse(line) as BenchOutcome).id);
+      if (line.startsWith('{"id"')) onEnd((JSON.parse(line) as BenchOutcome).id);
     }
     const status = await ended;
     const results = resultsOf(lines, folder);
