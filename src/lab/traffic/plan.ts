@@ -36,7 +36,7 @@ export interface TrafficPlan {
 }
 
 /** Bounds that hold whatever a file says: a lab runs on production hosts. */
-const MOST = { maxMs: 120_000, count: 10_000, burst: 100, parts: 16, bytes: 1e9, size: 60_000 };
+const MOST = { maxMs: 120_000, count: 10_000, burst: 100, bytes: 1e9, size: 60_000 };
 const FIRST_PORT = 5201;
 /** Kinds for which no server is started unless it is asked for. */
 const WITHOUT_SERVER: readonly TrafficKind[] = ['tcp-connect', 'frames', 'containers'];
