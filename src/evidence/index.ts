@@ -1,10 +1,13 @@
 import { bridge } from './collectors/bridge.js';
+import { connection } from './collectors/connection.js';
 import { conntrack } from './collectors/conntrack.js';
 import { cpu } from './collectors/cpu.js';
 import { ethtool } from './collectors/ethtool.js';
 import { firewallRule } from './collectors/firewall-rule.js';
 import { interrupts, softirqs } from './collectors/interrupts.js';
 import { link } from './collectors/link.js';
+import { listener } from './collectors/listener.js';
+import { localPorts } from './collectors/local-ports.js';
 import { neighbour } from './collectors/neighbour.js';
 import { ovs } from './collectors/ovs.js';
 import { pressure } from './collectors/pressure.js';
@@ -15,6 +18,7 @@ import { schedstat } from './collectors/schedstat.js';
 import { snmp } from './collectors/snmp.js';
 import { socket } from './collectors/socket.js';
 import { softnet } from './collectors/softnet.js';
+import { stoppedOwner } from './collectors/stopped-owner.js';
 import { sysctl } from './collectors/sysctl.js';
 import { tapOwner } from './collectors/tap-owner.js';
 import { unknown } from './facts.js';
@@ -42,12 +46,15 @@ function complete(collector: EvidenceCollector): EvidenceCollector {
 export const COLLECTORS: ReadonlyMap<string, EvidenceCollector> = new Map(
   [
     bridge,
+    connection,
     conntrack,
     cpu,
     ethtool,
     firewallRule,
     interrupts,
     link,
+    listener,
+    localPorts,
     neighbour,
     ovs,
     pressure,
@@ -59,6 +66,7 @@ export const COLLECTORS: ReadonlyMap<string, EvidenceCollector> = new Map(
     socket,
     softirqs,
     softnet,
+    stoppedOwner,
     sysctl,
     tapOwner,
   ].map((collector) => [collector.name, complete(collector)]),

@@ -1,8 +1,9 @@
 import { commandPrefix, delta, grewBy, known, numberParam, textParam, textOfAnswer, unknown, where } from '../facts.js';
-import { parseAddress } from '../firewall/address-match.js';
 import { protocolNumber } from '../firewall/model.js';
 import { parseSockets, type Socket } from '../parsers/sockets.js';
-import type { EvidenceCollector, EvidenceParams } from '../types.js';
+import { OWNER_MEMBERS, ownerOf, ownerText, type SocketOwner } from '../socket-owner.js';
+import { isWildcard, nameOf, roundUp, sameAddress, settingOf, takes } from '../socket-queries.js';
+import type { EvidenceCollector, EvidenceParams, EvidenceSource } from '../types.js';
 
 const LISTENING = ['ss', '-H', '-n', '-l', '-t', '-m', '-O'];
 const UNCONNECTED = ['ss', '-H', '-n', '-a', '-u', '-m', '-O'];
@@ -38,8 +39,7 @@ export const socket: EvidenceCollector = {
     local: 'address and port it is bound to; empty without one',
     wildcard: 'bound to all addresses',
     device: 'device it is bound to; empty without',
-    process: 'name of the process that has it; empty when unknown',
-    pid: 'its process; 0 when unknown',
+    ...OWNER_MEMBERS,
     recvQueue: 'bytes not yet read; 0 for a listening TCP socket',
     sendQueue: 'bytes not yet acknowledged; 0 for a listening TCP socket',
     acceptQueue: 'listening TCP socket: connections waiting for accept; null for others',
@@ -50,6 +50,12 @@ export const socket: EvidenceCollector = {
     wmem: 'memory of its send queue, bytes; null when unknown',
     sndbuf: 'limit of that, bytes; null when unknown',
     receiveFull: 'its receive queue is at nine tenths of the limit or more',
+    rcvbufMax: 'most that SO_RCVBUF may ask for (net.core.rmem_max); null when unknown',
+    rcvbufDefault: 'what a socket has that does not ask (net.core.rmem_default); null when unknown',
+    rcvbufFrom: '`net.core.rmem_default`: it has the default; `SO_RCVBUF`: its program asked for it',
+    neededRcvbuf: 'a limit that holds the packets it dropped as well, bytes; null when unknown',
+    raiseCommand: 'raises net.core.rmem_default and rmem_max to that; it takes effect for sockets made afterwards',
+    restoreCommand: 'undoes that',
     drops: 'packets it dropped since it was made; null when unknown',
     dropsDelta: 'packets it dropped during the run; null when not read before',
     cwnd: 'congestion window, segments; null when it is no connection',
@@ -83,9 +89,10 @@ export const socket: EvidenceCollector = {
     const chosen = connection(sockets, params) ?? listener;
     const elsewhere = sockets.filter((one) => isOpen(one) && !takes(one, address)).map(nameOf);
     if (!chosen) {
+      const blocked = sockets.find(isOpen);
       const other = elsewhere.length > 0 ? `, only on ${elsewhere.join(', ')}` : '';
       return known(
-        { ...NONE, elsewhere: elsewhere.join(', ') },
+        { ...NONE, ...(await ownerOf(source, blocked)), elsewhere: elsewhere.join(', ') },
         command,
         `nothing listens on ${protocol} port ${port}${address ? ` of ${address}` : ''}${other}`,
       );
@@ -97,13 +104,17 @@ export const socket: EvidenceCollector = {
       earlier === undefined
         ? undefined
         : parseSockets(earlier).find((one) => nameOf(one) === nameOf(chosen) && one.peerPort === chosen.peerPort);
+    const dropsDelta = delta(was?.drops, chosen.drops);
+    const owner = await ownerOf(source, chosen);
     const value = {
       ...valueOf(chosen),
+      ...owner,
+      ...(await roomOf(source, params, chosen, dropsDelta)),
       listens: listener !== undefined,
-      dropsDelta: delta(was?.drops, chosen.drops),
+      dropsDelta,
       elsewhere: elsewhere.join(', '),
     };
-    return known(value, command, textOf(chosen, value.dropsDelta, params));
+    return known(value, command, textOf(chosen, owner, dropsDelta, params));
   },
 };
 
@@ -116,6 +127,11 @@ const NONE = {
   device: '',
   process: '',
   pid: 0,
+  unit: '',
+  stateText: '',
+  stopped: false,
+  continueCommand: '',
+  stopCommand: '',
   recvQueue: 0,
   sendQueue: 0,
   acceptQueue: null,
@@ -126,6 +142,12 @@ const NONE = {
   wmem: null,
   sndbuf: null,
   receiveFull: false,
+  rcvbufMax: null,
+  rcvbufDefault: null,
+  rcvbufFrom: '',
+  neededRcvbuf: null,
+  raiseCommand: '',
+  restoreCommand: '',
   drops: null,
   dropsDelta: null,
   cwnd: null,
@@ -145,8 +167,6 @@ function valueOf(socket: Socket) {
     local: nameOf(socket),
     wildcard: isWildcard(socket.address),
     device: socket.device,
-    process: socket.users[0]?.process ?? '',
-    pid: socket.users[0]?.pid ?? 0,
     recvQueue: listening ? 0 : socket.recvQ,
     sendQueue: listening ? 0 : socket.sendQ,
     acceptQueue: listening ? socket.recvQ : null,
@@ -167,9 +187,32 @@ function valueOf(socket: Socket) {
   };
 }
 
-function textOf(socket: Socket, dropsDelta: number | null, params: EvidenceParams): string {
-  const owner = socket.users[0];
-  const parts = [`${nameOf(socket)} ${socket.state}${owner ? ` of ${owner.process} (${owner.pid})` : ''}`];
+/** How large its receive buffer is, where that comes from, and how large it had to be. */
+async function roomOf(source: EvidenceSource, params: EvidenceParams, socket: Socket, dropped: number | null) {
+  const { rcvbuf } = socket;
+  const [most = null] = await settingOf(source, params, 'net.core.rmem_max');
+  const [standard = null] = await settingOf(source, params, 'net.core.rmem_default');
+  const none = { rcvbufMax: most, rcvbufDefault: standard, rcvbufFrom: '', neededRcvbuf: null };
+  if (rcvbuf === undefined || socket.state === 'LISTEN') return none;
+  // A small datagram takes about 1 KiB of it: skb and its data are counted whole (truesize).
+  const needed = roundUp(Math.max(2 * rcvbuf, rcvbuf + (dropped ?? 0) * 1024));
+  return {
+    rcvbufMax: most,
+    rcvbufDefault: standard,
+    rcvbufFrom: rcvbuf === standard ? 'net.core.rmem_default' : 'SO_RCVBUF',
+    neededRcvbuf: needed,
+    ...(most !== null &&
+      standard !== null && {
+        raiseCommand: `sysctl -w net.core.rmem_max=${Math.max(most, needed)} net.core.rmem_default=${Math.max(standard, needed)}`,
+        restoreCommand: `sysctl -w net.core.rmem_max=${most} net.core.rmem_default=${standard}`,
+      }),
+  };
+}
+
+function textOf(socket: Socket, owner: SocketOwner, dropsDelta: number | null, params: EvidenceParams): string {
+  const whose = ownerText(owner);
+  const parts = [`${nameOf(socket)} ${socket.state}${whose === '' ? '' : ` of ${whose}`}`];
+  if (owner.stopped) parts.push(`which is ${owner.stateText}`);
   if (socket.state === 'LISTEN') parts.push(`${socket.recvQ} of ${socket.sendQ} connections wait for accept`);
   else if (socket.rmem !== undefined)
     parts.push(`${socket.rmem} of ${socket.rcvbuf} bytes of its receive buffer in use`);
@@ -191,23 +234,8 @@ function connection(sockets: Socket[], params: EvidenceParams): Socket | undefin
     (one) =>
       one.peerPort > 0 &&
       (peerPort === undefined || one.peerPort === peerPort) &&
-      (peer === undefined || same(one.peerAddress, peer)),
+      (peer === undefined || sameAddress(one.peerAddress, peer)),
   );
 }
 
 const isOpen = (socket: Socket): boolean => socket.state === 'LISTEN' || socket.state === 'UNCONN';
-const isWildcard = (address: string): boolean => ['*', '0.0.0.0', '::'].includes(address);
-const nameOf = (socket: Socket): string =>
-  `${socket.address.includes(':') ? `[${socket.address}]` : socket.address}${socket.device ? `%${socket.device}` : ''}:${socket.port}`;
-
-/** Whether a socket's own address takes packets for that address: `*` is an IPv6 socket that takes IPv4 too. */
-function takes(socket: Socket, address: string | undefined): boolean {
-  if (address === undefined || socket.address === '*') return true;
-  if (socket.address === '0.0.0.0') return !address.includes(':');
-  if (socket.address === '::') return address.includes(':');
-  return same(socket.address, address);
-}
-
-function same(a: string, b: string): boolean {
-  return parseAddress(a)?.toString() === parseAddress(b)?.toString() && parseAddress(a) !== undefined;
-}

@@ -27,6 +27,13 @@ export interface Socket {
   sndWnd?: number;
   mss?: number;
   pmtu?: number;
+  /** ms since data was last sent (or the connection was made), and since data last came. */
+  lastSendMs?: number;
+  lastReceiveMs?: number;
+  /** ms in which it had data to send, and of these: the peer's window, the own send buffer held it back. */
+  busyMs?: number;
+  windowLimitedMs?: number;
+  sendBufferLimitedMs?: number;
 }
 
 /** Parses the lines of ss; lines that are none of its are passed over. */
@@ -91,6 +98,11 @@ function tcpOf(text: string): Partial<Socket> {
     sndWnd: number(/ snd_wnd:(\d+)/),
     mss: number(/ mss:(\d+)/),
     pmtu: number(/ pmtu:(\d+)/),
+    lastSendMs: number(/ lastsnd:(\d+)/),
+    lastReceiveMs: number(/ lastrcv:(\d+)/),
+    busyMs: number(/ busy:(\d+)ms/),
+    windowLimitedMs: number(/ rwnd_limited:(\d+)ms/),
+    sendBufferLimitedMs: number(/ sndbuf_limited:(\d+)ms/),
   };
   return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
 }
