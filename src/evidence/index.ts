@@ -1,7 +1,10 @@
 import { bridge } from './collectors/bridge.js';
 import { connection } from './collectors/connection.js';
 import { conntrack } from './collectors/conntrack.js';
+import { conntrackFlow } from './collectors/conntrack-flow.js';
 import { cpu } from './collectors/cpu.js';
+import { cpuRival } from './collectors/cpu-rival.js';
+import { tcFilter } from './collectors/tc-filter.js';
 import { ethtool } from './collectors/ethtool.js';
 import { firewallRule } from './collectors/firewall-rule.js';
 import { interrupts, softirqs } from './collectors/interrupts.js';
@@ -10,9 +13,11 @@ import { listener } from './collectors/listener.js';
 import { localPorts } from './collectors/local-ports.js';
 import { neighbour } from './collectors/neighbour.js';
 import { ovs } from './collectors/ovs.js';
+import { pathMtu } from './collectors/path-mtu.js';
 import { pressure } from './collectors/pressure.js';
 import { processState } from './collectors/process.js';
 import { qdisc } from './collectors/qdisc.js';
+import { reassembly } from './collectors/reassembly.js';
 import { route } from './collectors/route.js';
 import { schedstat } from './collectors/schedstat.js';
 import { snmp } from './collectors/snmp.js';
@@ -48,7 +53,10 @@ export const COLLECTORS: ReadonlyMap<string, EvidenceCollector> = new Map(
     bridge,
     connection,
     conntrack,
+    conntrackFlow,
     cpu,
+    cpuRival,
+    tcFilter,
     ethtool,
     firewallRule,
     interrupts,
@@ -57,9 +65,11 @@ export const COLLECTORS: ReadonlyMap<string, EvidenceCollector> = new Map(
     localPorts,
     neighbour,
     ovs,
+    pathMtu,
     pressure,
     processState,
     qdisc,
+    reassembly,
     route,
     schedstat,
     snmp,

@@ -4,6 +4,7 @@ import {
   deviceParam,
   known,
   numberIn,
+  numberParam,
   stringIn,
   textOfAnswer,
   unknown,
@@ -11,8 +12,11 @@ import {
   whyNot,
 } from '../facts.js';
 import { parseLinks, type Link } from '../parsers/links.js';
-import type { EvidenceCollector } from '../types.js';
+import { shellWord } from '../shell-words.js';
+import type { EvidenceCollector, EvidenceParams } from '../types.js';
 
+/** Bytes of a VLAN tag. */
+const VLAN_TAG = 4;
 const LINKS = ['ip', '-j', '-s', '-d', 'link', 'show'];
 
 /** The state of a network device (rtnetlink), and of the bridge port or tunnel it is. */
@@ -20,7 +24,7 @@ export const link: EvidenceCollector = {
   name: 'link',
   describe:
     'A network device: up or not, MTU, kind, bridge port state, tunnel, XDP, and what it dropped during the run.',
-  params: { device: 'device' },
+  params: { device: 'device', length: 'length of a frame without its Ethernet header, bytes' },
   members: {
     exists: 'there is such a device in the namespace',
     device: 'its name',
@@ -50,14 +54,21 @@ export const link: EvidenceCollector = {
     xdp: 'an XDP program is attached',
     xdpMode: 'driver, generic or offload; empty without',
     xdpProgram: "the program's id; 0 without",
+    xdpName: "the program's name; empty without, or when the tool is too old to tell",
+    xdpOffCommand: 'takes the program off the device; empty without one',
+    queueLengthCommand: 'sets its transmit queue (of a tap: its ring) back to the usual 1000 packets',
+    queueLengthUndo: 'undoes queueLengthCommand',
     vxlanId: 'VXLAN network identifier; null if it is none',
     vxlanRemote: "tunnel's far end or group; empty without",
     vxlanPort: 'UDP port of the tunnel; null if it is none',
     lowerDevice: 'device below it (VLAN, VXLAN, macvlan); empty without',
     peerIndex: "veth: the other end's ifindex; null without",
     peerNetnsid: "veth: id of the other end's namespace as this one knows it; null when it is the same",
+    tooLong: 'a frame of that length does not fit its MTU; null without a length',
     upCommand: 'sets it up',
     portUpCommand: 'lets its bridge port forward again',
+    raiseMtuCommand: 'gives it an MTU that the frame fits; empty without a length',
+    restoreMtuCommand: 'undoes that',
   },
 
   async before(source, netns) {
@@ -76,9 +87,14 @@ export const link: EvidenceCollector = {
     if (!after)
       return known({ exists: false, device, up: false }, command, `${device} does not exist in this network namespace`);
     const before = parseLinks(textOfAnswer(await source.run(LINKS, where(params, 'before'))) ?? '-');
-    return known(valueOf(after, before, prefix), command, textOf(after));
+    return known({ ...valueOf(after, before, prefix), ...sizeOf(after, params, prefix) }, command, textOf(after));
   },
 };
+
+/** Without its mode, `xdp off` means the driver's and leaves a generic program where it is (net/core/dev.c, dev_xdp_mode). */
+const XDP_OFF: Record<string, string> = { driver: 'xdpdrv', generic: 'xdpgeneric', offload: 'xdpoffload' };
+/** DEFAULT_TX_QUEUE_LEN (include/net/pkt_sched.h), and TUN_READQ_SIZE twice over. */
+const USUAL_QUEUE = 1000;
 
 function valueOf(link: Link, before: Link[] | undefined, prefix: string) {
   const was = before?.find((one) => one.index === link.index);
@@ -112,6 +128,12 @@ function valueOf(link: Link, before: Link[] | undefined, prefix: string) {
     xdp: link.xdp !== undefined,
     xdpMode: link.xdp?.mode ?? '',
     xdpProgram: link.xdp?.id ?? 0,
+    xdpName: link.xdp?.name ?? '',
+    xdpOffCommand: link.xdp
+      ? `${prefix}ip link set dev ${shellWord(link.name)} ${XDP_OFF[link.xdp.mode] ?? 'xdp'} off`
+      : '',
+    queueLengthCommand: `${prefix}ip link set dev ${shellWord(link.name)} txqueuelen ${USUAL_QUEUE}`,
+    queueLengthUndo: `${prefix}ip link set dev ${shellWord(link.name)} txqueuelen ${link.txqlen}`,
     vxlanId: link.kind === 'vxlan' ? (numberIn(link.data, 'id') ?? null) : null,
     vxlanRemote: link.kind === 'vxlan' ? remoteOf(link) : '',
     vxlanPort: link.kind === 'vxlan' ? (numberIn(link.data, 'port') ?? null) : null,
@@ -121,6 +143,14 @@ function valueOf(link: Link, before: Link[] | undefined, prefix: string) {
     upCommand: `${prefix}ip link set dev ${link.name} up`,
     portUpCommand: `${prefix}bridge link set dev ${link.name} state 3`,
   };
+}
+
+/** Whether a frame fits: bridges and veth let a VLAN tag pass beyond the MTU (is_skb_forwardable, include/linux/netdevice.h). */
+function sizeOf({ name, mtu }: Link, params: EvidenceParams, prefix: string) {
+  const length = numberParam(params, 'length');
+  if (length === undefined) return { tooLong: null, raiseMtuCommand: '', restoreMtuCommand: '' };
+  const set = (bytes: number): string => `${prefix}ip link set dev ${name} mtu ${bytes}`;
+  return { tooLong: length > mtu + VLAN_TAG, raiseMtuCommand: set(length), restoreMtuCommand: set(mtu) };
 }
 
 function remoteOf(link: Link): string {
@@ -142,7 +172,7 @@ function textOf(link: Link): string {
       `port of ${link.master} ${String(link.port.state ?? '')}${link.port.isolated === true ? ', isolated' : ''}`,
     );
   else if (link.master) parts.push(`port of ${link.master}`);
-  if (link.xdp) parts.push(`XDP program ${link.xdp.id} (${link.xdp.mode})`);
+  if (link.xdp) parts.push(`XDP program ${link.xdp.id} ${link.xdp.name} (${link.xdp.mode})`);
   if (link.kind === 'vxlan') parts.push(`VXLAN ${String(link.data.id ?? '?')} to ${remoteOf(link) || 'no remote'}`);
   return parts.join(', ');
 }
