@@ -19,6 +19,7 @@ import { processState } from './collectors/process.js';
 import { qdisc } from './collectors/qdisc.js';
 import { reassembly } from './collectors/reassembly.js';
 import { route } from './collectors/route.js';
+import { routeMetrics } from './collectors/route-metrics.js';
 import { schedstat } from './collectors/schedstat.js';
 import { snmp } from './collectors/snmp.js';
 import { socket } from './collectors/socket.js';
@@ -71,6 +72,7 @@ export const COLLECTORS: ReadonlyMap<string, EvidenceCollector> = new Map(
     qdisc,
     reassembly,
     route,
+    routeMetrics,
     schedstat,
     snmp,
     socket,

@@ -41,7 +41,7 @@ export const firewallRule: EvidenceCollector = {
     found: 'a rule that drops or rejects, fits the packet and counted during the run (or has no counter)',
     text: 'the rule as its tool prints it, e.g. `-A INPUT -p tcp -m tcp --dport 80 -j DROP`; empty if not found',
     certain:
-      'no other rule, and nothing else, can have dropped it: it fits surely or is the only one that may, and counted no fewer packets than were dropped',
+      'true when no other rule can have dropped it: it fits surely or is the only one that may, and counted no fewer packets than were dropped; else null',
     backend: 'iptables-legacy, iptables-nft, iptables, nft, ebtables-legacy or ebtables-nft',
     family: 'ip, ip6, inet, bridge …',
     table: 'table',
@@ -51,6 +51,8 @@ export const firewallRule: EvidenceCollector = {
     number: 'line of the rule in its chain, from 1; 0 for the policy',
     handle: "nft's handle; 0 for iptables",
     policy: "it is the chain's policy, not a rule",
+    place: '`rule 2 of filter/FORWARD (iptables-legacy)`, or `the policy of …`',
+    placeZh: 'the same in Chinese',
     verdict: 'DROP or REJECT',
     fit: '`yes`: it fits the packet surely; `maybe`: it asks for something that is not known about it',
     counter: 'it counts packets',
@@ -100,7 +102,7 @@ export const firewallRule: EvidenceCollector = {
 
 const NOT_FOUND = {
   found: false,
-  certain: false,
+  certain: null,
   text: '',
   backend: '',
   family: '',
@@ -111,6 +113,8 @@ const NOT_FOUND = {
   number: 0,
   handle: 0,
   policy: false,
+  place: '',
+  placeZh: '',
   verdict: '',
   fit: 'no',
   counter: false,
@@ -149,13 +153,14 @@ function factOf({ suspects, question, params, prefix, unread, bridged }: Found):
   const raw = firewallCommands(suspect, question.packet);
   const commands = Object.fromEntries(Object.entries(raw).map(([name, line]) => [name, line && `${prefix}${line}`]));
   const text = rule ? rule.text : policyText(suspect);
+  // What could not be read may hold another rule: then only a counter speaks for this one.
+  const certain =
+    isCertain(suspects, numberParam(params, 'drops') ?? 1, question.chain !== undefined) &&
+    (unread.length === 0 || (suspect.counterDelta ?? 0) > 0);
   const value = {
     ...NOT_FOUND,
     found: true,
-    // What could not be read may hold another rule: then only a counter speaks for this one.
-    certain:
-      isCertain(suspects, numberParam(params, 'drops') ?? 1, question.chain !== undefined) &&
-      (unread.length === 0 || (suspect.counterDelta ?? 0) > 0),
+    certain: certain || null,
     text,
     backend: chain.backend,
     family: chain.family,
@@ -166,6 +171,8 @@ function factOf({ suspects, question, params, prefix, unread, bridged }: Found):
     number: rule?.number ?? 0,
     handle: rule?.handle ?? 0,
     policy: rule === undefined,
+    place: `${rule ? `rule ${rule.number}` : 'the policy'} of ${chain.table}/${chain.name} (${chain.backend})`,
+    placeZh: `${chain.table}/${chain.name} ${rule ? `第 ${rule.number} 条规则` : '的默认策略'}（${chain.backend}）`,
     verdict: suspect.verdict,
     fit: suspect.fit,
     counter: suspect.packets !== undefined,
