@@ -7,6 +7,7 @@ import { evaluateCondition } from '../rules/engine.js';
 import type { FindingGroup, Level } from '../rules/types.js';
 import { atWorst, doubtLine, subjectAtWorst } from './doubt.js';
 import { DiagnosisFacts } from './facts.js';
+import { flowsMeet, isBetween } from './flows.js';
 import { explainShare, notCauses, observedLines } from './observed.js';
 import { subjectsOf, type Subject } from './subjects.js';
 import type { DiagnosisRule, EvidenceLine, Diagnosis } from './types.js';
@@ -171,30 +172,18 @@ function shareFlow(subject: Subject, group: FindingGroup): boolean {
   const { finding, pair } = subject;
   if (finding) {
     if (finding.flows.length === 0 || group.flows.length === 0) return samePlace(finding.subject, group.subject);
-    const addresses = [...finding.flows.map(({ flow }) => endsOf(flow)), ...quotedEnds(subject)];
-    return group.flows.some(({ flow }) => addresses.some((ends) => sameEnds(ends, endsOf(flow))));
+    return flowsMeet(finding, group) || quotedEnds(subject).some((ends) => isBetween(group, ends));
   }
   // A neighbour that fails is an end of the pair, in whichever namespace it is asked for.
   if (pair && group.flows.length === 0 && group.subject.dst)
     return [pair.a, pair.b].includes(String(group.subject.dst));
-  if (pair && group.flows.length > 0) return group.flows.some(({ flow }) => sameEnds([pair.a, pair.b], endsOf(flow)));
+  if (pair && group.flows.length > 0) return isBetween(group, [pair.a, pair.b]);
   return samePlace(subject.data, group.subject);
 }
 
 /** An ICMP error concerns the packet that it quotes as well. */
 function quotedEnds({ data }: Subject): string[][] {
   return data.quotedSrc === undefined ? [] : [[String(data.quotedSrc), String(data.quotedDst)]];
-}
-
-/** The two addresses of `TCP 10.0.0.1:80 → 10.0.0.2:4711`, without ports. */
-export function endsOf(flow: string): string[] {
-  return (flow.match(/\S+ (?:→|⇄) \S+/)?.[0] ?? '')
-    .split(/ (?:→|⇄) /)
-    .map((end) => end.replace(/^\[(.*)\](:\d+)?$/, '$1').replace(/^(\d+\.\d+\.\d+\.\d+):\d+$/, '$1'));
-}
-
-function sameEnds(x: string[], y: string[]): boolean {
-  return (x[0] === y[0] && x[1] === y[1]) || (x[0] === y[1] && x[1] === y[0]);
 }
 
 function explains(cause: Candidate, other: Candidate): boolean {
@@ -208,7 +197,7 @@ function explains(cause: Candidate, other: Candidate): boolean {
   if (y.finding) return shareFlow(x, y.finding);
   if (x.finding) {
     const ends = y.pair ? [y.pair.a, y.pair.b] : undefined;
-    return !ends || x.finding.flows.length === 0 || x.finding.flows.some(({ flow }) => sameEnds(ends, endsOf(flow)));
+    return !ends || x.finding.flows.length === 0 || isBetween(x.finding, ends);
   }
   return samePlace(x.data, y.data);
 }
@@ -217,12 +206,16 @@ function rank(candidate: Candidate): string {
   return `${candidate.confidence === 'established' ? 0 : 1}${candidate.rule.id}`;
 }
 
+/** Names that say how much or whom it hit, and not what it is. */
+const INCIDENTAL = ['flow', 'count', 'counterDelta', 'drops', 'length', 'packets', 'ttl', 'waitMs'];
+
 /** The same diagnosis with the same names, found by two suspicions, is one. */
 function mergeSame(candidates: Candidate[]): Candidate[] {
   const byKey = new Map<string, Candidate>();
   for (const candidate of candidates) {
-    const named = Object.keys(candidate.names).length > 0 ? candidate.names : candidate.subject.data;
-    const key = `${candidate.rule.id} ${JSON.stringify(named)}`;
+    const telling = Object.entries(candidate.names).filter(([name]) => !INCIDENTAL.includes(name));
+    const named = telling.length > 0 ? telling : Object.entries(candidate.names);
+    const key = `${candidate.rule.id} ${JSON.stringify(named.length > 0 ? named : candidate.subject.data)}`;
     const known = byKey.get(key);
     if (!known) byKey.set(key, candidate);
     else {

@@ -4,19 +4,26 @@ import type { FindingGroup } from '../rules/types.js';
 import type { Candidate, DiagnosisInput } from './diagnose.js';
 import { judgedLatency, judgedQuantile, overBudget } from './budget.js';
 import { doubtLine, withoutLongest } from './doubt.js';
+import { isBetween } from './flows.js';
+import { blindLines, lastSeen, lastSeenLines } from './last-seen.js';
 import { notCauses, observedLines } from './observed.js';
 import type { Diagnosis } from './types.js';
+import { silences, silenceText, type Silence } from './unanswered.js';
 
 /**
  * What was seen and has no established cause, said as such: drops by where they were last seen and what freed them,
- * and the slowest segment over its budget. A wrong root cause is worse than this.
+ * questions without an answer, and the slowest segment over its budget. A wrong root cause is worse than this.
  */
 export async function unexplainedDiagnoses(
   input: DiagnosisInput,
   open: readonly FindingGroup[],
   causes: readonly Candidate[],
 ): Promise<Diagnosis[]> {
-  return Promise.all([...unexplainedDrops(input, open), ...unexplainedLatency(input, causes)]);
+  return Promise.all([
+    ...unexplainedDrops(input, open),
+    ...silences(input.analysis, causes).map((silence) => unexplainedSilence(input, silence)),
+    ...unexplainedLatency(input, causes),
+  ]);
 }
 
 function unexplainedDrops(input: DiagnosisInput, open: readonly FindingGroup[]): Promise<Diagnosis>[] {
@@ -28,17 +35,57 @@ function unexplainedDrops(input: DiagnosisInput, open: readonly FindingGroup[]):
       const reason = reasonInferred === undefined ? given : `${given}, inferred`;
       const on = device ? ` on ${device}` : '';
       const onZh = device ? `（设备 ${device}）` : '';
+      const sampled = new Set(group.samples.map((event) => event.path));
+      const paths = input.analysis.paths.filter((path) => sampled.has(path.id)).slice(0, 2);
+      const last = lastSeen(paths[0])?.event;
+      const flow = group.flows[0]?.flow;
+      const reasonGiven = reasonInferred === undefined && !['no reason given', 'NOT_SPECIFIED'].includes(String(given));
       return {
-        ...(await blank(input, 'drop-not-established', group.article, group.subject)),
+        ...(await blank(input, 'drop-not-established', group.article, { ...endsIn(group), ...group.subject })),
         severity: group.level,
         summary: `${count(group.count)} packets dropped${on} at ${location} (${reason}); why is not established`,
         summaryZh: `${count(group.count)} 个报文在 ${location} 被丢弃${onZh}（${reason}），原因未能确定`,
-        why: observedLines({ data: {}, finding: group }),
+        why: [
+          ...observedLines({ data: {}, finding: group }),
+          ...lastSeenLines(paths[0]),
+          ...blindLines(input.run, reasonGiven),
+        ],
         findings: [group],
-        names: group.subject,
-        paths: input.analysis.paths.filter((path) => group.samples.some((event) => event.path === path.id)).slice(0, 2),
+        names: {
+          ...group.subject,
+          ...(flow !== undefined && { flow }),
+          ...(last && { lastProbe: last.probe, lastDevice: last.device }),
+        },
+        paths,
       };
     });
+}
+
+/** The two ends of the packets of a group, for the commands of its article. */
+function endsIn({ samples }: FindingGroup): Record<string, string | number> {
+  const packet = samples.find((event) => event.packet)?.packet;
+  return packet ? { src: packet.src, dst: packet.dst, proto: packet.proto, dport: packet.dport } : {};
+}
+
+async function unexplainedSilence(input: DiagnosisInput, silence: Silence): Promise<Diagnosis> {
+  const { pair, farthest } = silence;
+  const last = lastSeen(farthest)?.event;
+  const names = {
+    src: pair.a,
+    dst: pair.b,
+    packets: pair.packets.forward,
+    ...(last && { device: last.device, netns: last.netns, lastProbe: last.probe, lastDevice: last.device }),
+  };
+  const [summary, summaryZh] = silenceText(silence);
+  return {
+    ...(await blank(input, 'no-answer-not-established', 'general/no-answer-not-established', names)),
+    severity: 'warn',
+    summary,
+    summaryZh,
+    why: [...lastSeenLines(farthest), ...blindLines(input.run, true), ...(input.lost ? [doubtLine(input.lost)] : [])],
+    names,
+    paths: [farthest],
+  };
 }
 
 /** Of each pair, the dominant segment over its budget that no cause accounts for. */
@@ -47,7 +94,7 @@ function unexplainedLatency(input: DiagnosisInput, causes: readonly Candidate[])
     const explained = causes.some(
       (cause) =>
         (cause.subject.pair?.id === pair.id && cause.subject.segment !== undefined) ||
-        cause.findings.some((group) => group.flows.some(({ flow }) => flow.includes(pair.a) && flow.includes(pair.b))),
+        cause.findings.some((group) => isBetween(group, [pair.a, pair.b])),
     );
     const slow = pair.segments.filter((segment) => overBudget(segment) && segment.latency.count >= 3);
     if (explained || slow.length === 0) return [];

@@ -1,0 +1,64 @@
+import { count } from '../base/units.js';
+import type { Analysis } from '../analysis/types.js';
+import type { PairStats, PathView } from '../paths/types.js';
+import type { Candidate } from './diagnose.js';
+import { isBetween } from './flows.js';
+import { isUnanswered } from './subjects.js';
+
+/** ICMP and ICMPv6 types of an echo request. */
+const ECHO_REQUESTS = [8, 128];
+
+/** A pair whose questions got no answer, and the packet that came farthest. */
+export interface Silence {
+  pair: PairStats;
+  farthest: PathView;
+  /** What was asked: `ICMP echo requests` … */
+  what: [en: string, zh: string];
+}
+
+/**
+ * Pairs that asked for an answer (echo requests, connections) and got none, for which neither a cause nor a drop that was
+ * seen accounts. UDP may well be one way.
+ */
+export function silences(analysis: Analysis, causes: readonly Candidate[]): Silence[] {
+  return analysis.pairs.flatMap((pair): Silence[] => {
+    const { forward, reverse } = pair.packets;
+    if (!isUnanswered(forward) || reverse > 0 || isAccountedFor(pair, analysis, causes)) return [];
+    const questions = analysis.paths.filter((path) => path.pair === pair.id && questionOf(path, pair) !== undefined);
+    if (questions.length === 0) return [];
+    const farthest = questions.reduce((x, y) => (y.events.length > x.events.length ? y : x));
+    return [{ pair, farthest, what: questionOf(farthest, pair)! }];
+  });
+}
+
+/** `12 ICMP echo requests from 10.0.0.1 to 10.0.0.2 got no answer`. */
+export function silenceText({ pair, what }: Silence): [en: string, zh: string] {
+  const n = count(pair.packets.forward);
+  return [
+    `${n} packets from ${pair.a} to ${pair.b} (${what[0]}) got no answer; why is not established`,
+    `从 ${pair.a} 到 ${pair.b} 的 ${n} 个报文（${what[1]}）没有应答，原因未能确定`,
+  ];
+}
+
+function questionOf(path: PathView, { a }: PairStats): [en: string, zh: string] | undefined {
+  const packet = path.events.find((event) => event.packet)?.packet;
+  if (!packet || packet.src !== a) return undefined;
+  if (/^ICMP/.test(packet.proto) && ECHO_REQUESTS.includes(packet.icmpType)) return ['echo requests', '回显请求'];
+  if (packet.proto === 'TCP' && packet.flags === 'S') return ['connection requests', '连接请求'];
+  return undefined;
+}
+
+/** Whether a cause is about this pair or one of its ends, or something was found that tells why. */
+function isAccountedFor({ id, a, b, drops }: PairStats, analysis: Analysis, causes: readonly Candidate[]): boolean {
+  if (drops.forward > 0) return true;
+  const isEnd = (value: unknown): boolean => value === a || value === b;
+  return (
+    causes.some(
+      ({ subject, findings, names }) =>
+        subject.pair?.id === id ||
+        Object.values(names).some(isEnd) ||
+        findings.some((group) => isBetween(group, [a, b])),
+    ) ||
+    analysis.findings.some((group) => group.level !== 'info' && (isBetween(group, [a, b]) || isEnd(group.subject.dst)))
+  );
+}
