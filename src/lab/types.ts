@@ -164,7 +164,7 @@ export interface Traffic {
    * wire: of the segments (default `tcp`: any) that go this way, the wire does this to `every` so many (default 1), once
    * `after` so many have passed (default 0) and `most` so often (default: without end).
    */
-  of?: 'data' | 'acks' | 'syn' | 'syn-ack' | 'tcp';
+  of?: 'data' | 'acks' | 'opening' | 'tcp';
   /** wire: `hold` keeps it for {@link hold}; `old-timestamps` writes TCP timestamps of a day before. Default `lose`. */
   does?: 'lose' | 'duplicate' | 'hold' | 'old-timestamps';
   every?: number | string;

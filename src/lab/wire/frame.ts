@@ -1,5 +1,5 @@
-/** Kinds of TCP segments that a wire can tell apart; `tcp`: any of them. */
-export const SEGMENT_KINDS = ['data', 'acks', 'syn', 'syn-ack', 'tcp'] as const;
+/** Kinds of TCP segments that a wire can tell apart: bare acknowledgements, SYN with or without ACK; `tcp`: any. */
+export const SEGMENT_KINDS = ['data', 'acks', 'opening', 'tcp'] as const;
 export type SegmentKind = (typeof SEGMENT_KINDS)[number];
 
 const ETHERNET = 14;
@@ -34,10 +34,8 @@ export function isOfKind(frame: Buffer, kind: SegmentKind): boolean {
       return tcp.payload > 0;
     case 'acks':
       return tcp.payload === 0 && (flags & (FIN | SYN | RST | ACK)) === ACK;
-    case 'syn':
-      return (flags & (SYN | ACK)) === SYN;
-    case 'syn-ack':
-      return (flags & (SYN | ACK)) === (SYN | ACK);
+    case 'opening':
+      return (flags & SYN) !== 0;
     case 'tcp':
       return true;
   }
