@@ -5,6 +5,7 @@ import { VdiagError } from '../base/errors.js';
 import { run, runOrThrow } from './commands.js';
 import { checkLabId, namespaceName, parseNamespaceName } from './names.js';
 import { startHelper } from './helpers/start.js';
+import { runBatched } from './ip-batch.js';
 import { missingNeeds } from './needs.js';
 import { commandsToMake } from './network-commands.js';
 import { carriersUp } from './settle.js';
@@ -33,7 +34,7 @@ export async function labUp(topology: Topology, options: { id?: string } = {}): 
   }
   await labDown(id);
   try {
-    for (const command of commandsToMake(topology, id)) await runOrThrow(command);
+    await runBatched(commandsToMake(topology, id));
     for (const tap of topology.taps ?? []) {
       await startHelper(namespaceName(id, tap.in), ['lab-guest', tap.name], guestWords(tap));
     }

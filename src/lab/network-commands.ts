@@ -10,13 +10,16 @@ const SYSCTLS = [
 ];
 
 /**
- * The commands that make a topology, in order. Every device is made inside a namespace of the lab, so the machine's own
- * network is never touched, not even for a moment.
+ * The commands that make a topology, in order: namespaces, then what is in them, then its settings, each a namespace at
+ * a time, so that few processes do it ({@link runBatched}). Every device is made inside a namespace of the lab, so the
+ * machine's own network is never touched, not even for a moment.
  */
 export function commandsToMake(topology: Topology, labId: string): string[][] {
   const name = (short: string): string => namespaceName(labId, short);
   const ip = (short: string, ...rest: string[]): string[] => ['ip', '-n', name(short), ...rest];
   const commands: string[][] = [];
+  const devices: string[][] = [];
+  const settings: string[][] = [];
   for (const short of topology.namespaces) {
     const own = (topology.sysctls ?? [])
       .filter((sysctl) => sysctl.in === short)
@@ -28,7 +31,7 @@ export function commandsToMake(topology: Topology, labId: string): string[][] {
     );
   }
   for (const bridge of topology.bridges ?? []) {
-    commands.push(
+    devices.push(
       ip(
         bridge.in,
         'link',
@@ -44,23 +47,23 @@ export function commandsToMake(topology: Topology, labId: string): string[][] {
         'mcast_snooping',
         '0',
       ),
-      ...finish({ ...bridge, quiet: bridge.addresses === undefined }, ip),
     );
+    settings.push(...finish({ ...bridge, quiet: bridge.addresses === undefined }, ip));
   }
   for (const { ends } of topology.links) {
     const [one, two] = ends;
-    commands.push(
+    devices.push(
       ip(one.in, 'link', 'add', 'name', one.name, 'type', 'veth', 'peer', 'name', two.name, 'netns', name(two.in)),
-      ...finish(one, ip),
-      ...finish(two, ip),
     );
+    settings.push(...finish(one, ip), ...finish(two, ip));
   }
   for (const tap of topology.taps ?? []) {
-    commands.push(ip(tap.in, 'tuntap', 'add', 'dev', tap.name, 'mode', 'tap'), ...finish(tap, ip));
+    devices.push(ip(tap.in, 'tuntap', 'add', 'dev', tap.name, 'mode', 'tap'));
+    settings.push(...finish(tap, ip));
   }
   for (const end of topology.wire?.ends ?? []) {
-    commands.push(
-      ip(end.in, 'tuntap', 'add', 'dev', end.name, 'mode', 'tap'),
+    devices.push(ip(end.in, 'tuntap', 'add', 'dev', end.name, 'mode', 'tap'));
+    settings.push(
       // Room for a burst: its reader is a process that shares the CPU with the rest of the lab.
       ip(end.in, 'link', 'set', 'dev', end.name, 'txqueuelen', '10000'),
       ...finish(end, ip),
@@ -77,13 +80,14 @@ export function commandsToMake(topology: Topology, labId: string): string[][] {
       'dstport',
       String(vxlan.port ?? 4789),
     ];
-    commands.push(ip(vxlan.in, 'link', 'add', 'name', vxlan.name, 'type', 'vxlan', ...tunnel), ...finish(vxlan, ip));
+    devices.push(ip(vxlan.in, 'link', 'add', 'name', vxlan.name, 'type', 'vxlan', ...tunnel));
+    settings.push(...finish(vxlan, ip));
   }
   for (const route of topology.routes ?? []) {
-    const family = route.to.includes(':') || route.via?.includes(':') ? ['-6'] : ['-4'];
     const way = [...(route.via ? ['via', route.via] : []), ...(route.device ? ['dev', route.device] : [])];
-    commands.push(['ip', ...family, '-n', name(route.in), 'route', 'add', route.to, ...way]);
+    settings.push(ip(route.in, 'route', 'add', route.to, ...way));
   }
+  commands.push(...byNamespace(devices), ...byNamespace(settings));
   for (const qdisc of topology.qdiscs ?? []) {
     commands.push(['tc', '-n', name(qdisc.in), 'qdisc', 'replace', 'dev', qdisc.device, 'root', ...qdisc.arguments]);
   }
@@ -104,4 +108,10 @@ function finish(device: LinkEnd & { quiet?: boolean }, ip: (short: string, ...re
       ip(device.in, 'address', 'add', address, 'dev', device.name, ...(address.includes(':') ? ['nodad'] : [])),
     ),
   ];
+}
+
+/** Commands of `ip -n NAMESPACE`, namespace by namespace; within one they keep their order. */
+function byNamespace(commands: readonly string[][]): string[][] {
+  const names = [...new Set(commands.map(([, , namespace]) => namespace))];
+  return names.flatMap((name) => commands.filter(([, , namespace]) => namespace === name));
 }

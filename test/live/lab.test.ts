@@ -96,7 +96,7 @@ describe('lab, live', function () {
     const topology = { ...loadTopology('two-vms-on-a-bridge'), routes: [{ in: 'a', to: 'default', via: '192.0.2.1' }] };
     const error = await labUp(topology, { id: ID }).catch((reason: Error) => reason.message);
     expect(error).to.match(
-      /"ip -4 -n vdiag-live-lab-test-a route add default via 192\.0\.2\.1" failed: .*Nexthop has invalid gateway/,
+      /"ip -n vdiag-live-lab-test-a route add default via 192\.0\.2\.1" failed: .*Nexthop has invalid gateway/,
     );
     expect((await namespaces()).filter((name) => name.startsWith(`vdiag-${ID}-`))).to.deep.equal([]);
   });
