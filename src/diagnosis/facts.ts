@@ -72,7 +72,7 @@ export class DiagnosisFacts {
               (params.direction === undefined || data.direction === params.direction),
           )
           .sort((x, y) => Number(y.p99Ms) - Number(x.p99Ms));
-        return found[0] ?? { p50Ms: 0, p99Ms: 0, maxMs: 0, count: 0, lost: 0, share: 0 };
+        return found[0] ?? { p50Ms: 0, p99Ms: 0, maxMs: 0, count: 0, lost: 0, stuck: 0, share: 0 };
       }
       case 'sched': {
         const pid = Number(params.pid ?? subject.data.consumerPid);

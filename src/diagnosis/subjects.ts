@@ -183,6 +183,7 @@ export function segmentData(segment: SegmentStats, pair: PairStats): Record<stri
     meanMs: latency.mean,
     entered: segment.entered,
     lost: segment.lost,
+    stuck: segment.lost - (segment.dropped ?? 0),
     share: segment.share,
     sharePercent: Math.round(segment.share * 100),
     budgetMs: spec.budgetMs ?? 0,

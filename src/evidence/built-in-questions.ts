@@ -1,3 +1,4 @@
+import { readCpuUsers } from './cpu-users.js';
 import { findNetns, ownNetnsInode } from './net-namespaces.js';
 import { readProcess } from './processes.js';
 import { findTapHolders } from './tap-holders.js';
@@ -11,6 +12,7 @@ export const BUILT_IN_QUESTIONS: ReadonlyMap<string, (args: readonly string[]) =
   ['vdiag:netns', describeNetns],
   ['vdiag:process', describeProcess],
   ['vdiag:tap-holders', describeTapHolders],
+  ['vdiag:cpu-users', describeCpuUsers],
 ]);
 
 /** JSON: `{ "own": true }`, `{ "name": "web" }`, `{ "pid": 4711 }` or `{ "path": … }`: how a user gets into a namespace. */
@@ -29,6 +31,11 @@ async function describeProcess([pid]: readonly string[]): Promise<RawEvidence> {
 /** JSON of {@link TapHolders}. */
 async function describeTapHolders(): Promise<RawEvidence> {
   return ok({ ...(await findTapHolders(2000)) });
+}
+
+/** JSON of {@link CpuUsers}. */
+async function describeCpuUsers(): Promise<RawEvidence> {
+  return ok({ ...(await readCpuUsers(1000)) });
 }
 
 function ok(value: object): RawEvidence {

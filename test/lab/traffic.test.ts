@@ -12,6 +12,7 @@ const PLAN: TrafficPlan = {
   address: '127.0.0.1',
   family: 4,
   port: 0,
+  burst: 1,
   count: 5,
   intervalMs: 5,
   timeoutMs: 500,

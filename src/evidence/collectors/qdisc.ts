@@ -1,4 +1,5 @@
 import { chooseClass, chooseQdisc, queueDelta, type ChosenClass } from '../queue-choice.js';
+import { holdingQueue } from '../queue-leaf.js';
 import { configuredText, queueCommands } from '../queue-commands.js';
 import {
   commandPrefix,
@@ -63,6 +64,13 @@ export const qdisc: EvidenceCollector = {
     offered: 'the same as text; empty when unknown',
     overload: 'offered divided by the limit; null when either is unknown',
     class: 'the class that limits (htb, hfsc): `1:10`; empty without',
+    holdingKind: 'kind of the queue in which packets wait: the one below a shaper, or itself',
+    holdingHandle: 'its handle',
+    holdingLimit: 'packets it takes; null when it counts bytes',
+    holdingDropsDelta: 'packets it dropped during the run; null when not read before',
+    tooShort: 'it dropped for want of room although half of the rate was not used',
+    lengthenCommand: 'gives it room for more; empty when vdiag does not know how',
+    shortenCommand: 'undoes lengthenCommand',
     policerDropsDelta: 'packets that policers on its ingress dropped during the run; null when not read before',
     configured: 'its configuration as tc takes it, to restore it',
     suggested: '`{ rate, burst }` that would let the offered traffic through',
@@ -98,7 +106,7 @@ export const qdisc: EvidenceCollector = {
     );
     const classes = hasClasses(queue) ? await readClasses(source, params, device, queue) : undefined;
     const policers = after.some(hasFilters) ? await readPolicers(source, params, device) : undefined;
-    return describeQueue(queue, before, params, { device, prefix, command, classes, policers });
+    return describeQueue(queue, before, params, { device, prefix, command, classes, policers, all: after });
   },
 };
 
@@ -108,6 +116,8 @@ interface Context {
   prefix: string;
   command: string;
   classes?: ChosenClass;
+  /** All of the device. */
+  all: readonly Queue[];
   policers?: { after: Policer[]; dropsDelta: number | null };
 }
 
@@ -132,6 +142,7 @@ function describeQueue(
   const backlogBytes = limiting ? Math.max(limiting.backlogBytes, queue.backlogBytes) : queue.backlogBytes;
   const commands = queueCommands(queue, { device, limiting, policer: policing ? policer : undefined, suggested });
   const configured = configuredText(queue, limiting);
+  const overload = offeredBits !== null && rate ? round(offeredBits / rate) : null;
   const value = {
     device,
     kind: queue.kind,
@@ -155,8 +166,14 @@ function describeQueue(
     backlogMs: rate ? round((backlogBytes * 8000) / rate) : null,
     offeredBits,
     offered: offeredBits === null ? '' : `${+(offeredBits / 1e6).toPrecision(2)} Mbit/s`,
-    overload: offeredBits !== null && rate ? round(offeredBits / rate) : null,
+    overload,
     class: limiting?.handle ?? '',
+    ...holdingQueue(context.all, before, queue, {
+      leafClass: classes?.leaf.handle,
+      overload,
+      prefix: context.prefix,
+      device,
+    }),
     policerDropsDelta: policers?.dropsDelta ?? null,
     configured,
     suggested,

@@ -3,6 +3,8 @@ import { parseSoftnet, type SoftnetCpu } from '../parsers/proc-net.js';
 import type { EvidenceCollector } from '../types.js';
 
 const STAT = '/proc/net/softnet_stat';
+/** The kernel's default (net/core/hotdata.c). */
+const USUAL_BACKLOG = 1000;
 const BACKLOG = '/proc/sys/net/core/netdev_max_backlog';
 
 /** What each CPU did with received packets (net/core/dev.c). It belongs to the host, not to a namespace. */
@@ -19,7 +21,7 @@ export const softnet: EvidenceCollector = {
     busiestShare: 'its share of the packets, 0..1; null when not read before',
     perCpu: '`{ cpu, processed, dropped, timeSqueeze }` of the run; empty when not read before',
     maxBacklog: 'net.core.netdev_max_backlog, packets; null when it could not be read',
-    suggestedBacklog: 'four times that; null without',
+    suggestedBacklog: 'four times that, and no less than the usual 1000; null without',
   },
 
   async before(source) {
@@ -49,7 +51,7 @@ export const softnet: EvidenceCollector = {
       busiestShare: busiest && processed ? +(busiest.processed / processed).toFixed(3) : null,
       perCpu: perCpu.map((cpu) => ({ ...cpu })),
       maxBacklog,
-      suggestedBacklog: maxBacklog === null ? null : maxBacklog * 4,
+      suggestedBacklog: maxBacklog === null ? null : Math.max(USUAL_BACKLOG, maxBacklog * 4),
     };
     const text =
       value.droppedDelta === null

@@ -21,7 +21,7 @@ export interface Link {
   data: Record<string, unknown>;
   peerIndex?: number;
   peerNetnsid?: number;
-  xdp?: { mode: string; id: number };
+  xdp?: { mode: string; id: number; name: string };
   rx: LinkCounters;
   tx: LinkCounters;
 }
@@ -67,7 +67,13 @@ export function parseLinks(text: string): Link[] | undefined {
         ...(peerNetnsid === undefined ? {} : { peerNetnsid }),
         ...(Object.keys(xdp).length === 0
           ? {}
-          : { xdp: { mode: XDP_MODES[numberIn(xdp, 'mode') ?? 0] ?? 'unknown', id: numberIn(program, 'id') ?? 0 } }),
+          : {
+              xdp: {
+                mode: XDP_MODES[numberIn(xdp, 'mode') ?? 0] ?? 'unknown',
+                id: numberIn(program, 'id') ?? 0,
+                name: stringIn(program, 'name') ?? '',
+              },
+            }),
         rx: counters(objectIn(stats, 'rx')),
         tx: counters(objectIn(stats, 'tx')),
       },
