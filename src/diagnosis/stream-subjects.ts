@@ -30,10 +30,14 @@ export function streamData(stream: StreamStats, pair: PairStats): Data {
     device: worst.count > 0 ? worst.after || worst.before : first.device,
     netns: first.netns,
     peerNetns: last.netns,
+    // Ends that live in a stack of this host, whose settings can be read; empty for others.
+    localSrc: first.out ? src : '',
+    localDst: last.out ? '' : dst,
     segments: stream.segments,
     bytes: stream.bytes,
     again: stream.again,
     needless: stream.needless,
+    arrivedBefore: stream.arrivedBefore,
     repeats: stream.mostRepeats,
     longestWaitMs: Math.round(stream.longestWaitMs),
     longestWait: ms(stream.longestWaitMs),
@@ -45,6 +49,9 @@ export function streamData(stream: StreamStats, pair: PairStats): Data {
     ...whereData('duplicated', stream.duplicated),
     opens: stream.opens,
     accepted: stream.accepted,
+    client: opening === stream.openLost ? src : dst,
+    server: opening === stream.openLost ? dst : src,
+    serverPort: opening === stream.openLost ? stream.openDport : stream.openSport,
     opening: opening.count === 0 ? '' : opening === stream.openLost ? 'SYN' : 'SYN-ACK',
     ...whereData('openingLost', opening),
     small: stream.small,
@@ -57,7 +64,17 @@ export function streamData(stream: StreamStats, pair: PairStats): Data {
 
 /** The same had every lost event spoken against it: one that is missing at one place makes a segment seem lost there. */
 export function streamAtWorst(data: Data, lost: number): Data {
-  const less = ['lost', 'acksLost', 'reordered', 'duplicated', 'openingLost', 'again', 'needless', 'stalls'];
+  const less = [
+    'lost',
+    'acksLost',
+    'reordered',
+    'duplicated',
+    'openingLost',
+    'again',
+    'needless',
+    'arrivedBefore',
+    'stalls',
+  ];
   return {
     ...data,
     ...Object.fromEntries(less.map((name) => [name, Math.max(0, Number(data[name]) - lost)])),

@@ -26,6 +26,9 @@ export class PlaceStats {
   opensAgain = 0;
   accepts = 0;
   acceptsAgain = 0;
+  /** Ports of the latest of these that was sent again. */
+  openSport = 0;
+  openDport = 0;
   /** Small segments; times one waited for a delayed acknowledgement, and how long in all (ns). */
   small = 0;
   stalls = 0;
@@ -91,9 +94,11 @@ export class PlaceOfFlow {
   ) {}
 
   /** A connection is opened (or its opening answered) here; the same number once more is a retransmission. */
-  opened(seq: number, ts: number, answer: boolean): void {
+  opened(seq: number, ts: number, answer: boolean, sport: number, dport: number): void {
     const { stats } = this;
     if (this.opening === seq) {
+      stats.openSport = sport;
+      stats.openDport = dport;
       if (answer) stats.acceptsAgain++;
       else stats.opensAgain++;
       this.repeated(seq, ts);

@@ -71,6 +71,7 @@ function describe(places: readonly Place[], answers: readonly Place[], reverse: 
     bytes: most((stats) => stats.bytes),
     again: first.again,
     needless: first.needless,
+    arrivedBefore: places.at(-1)!.out ? 0 : places.at(-1)!.stats.again,
     mostRepeats: first.mostRepeats,
     longestWaitMs: first.longestWaitNs / NS_PER_MS,
     lost: worst(outside, lostIn, sharesOf),
@@ -80,6 +81,8 @@ function describe(places: readonly Place[], answers: readonly Place[], reverse: 
     duplicated: worst(stretches, (stretch) => grown(stretch, (stats) => stats.duplicates), sharesOf),
     opens: first.opens,
     accepted: answers.length > 0 ? Math.max(...answers.map(({ stats }) => stats.accepts)) : 0,
+    openSport: first.openSport,
+    openDport: first.openDport,
     openLost: worst(outside, openLostIn, (place) => place.opens + place.opensAgain),
     acceptLost: worst(outside, acceptLostIn, (place) => place.accepts + place.acceptsAgain),
     small: first.small,
@@ -139,7 +142,8 @@ function lostIn(stretch: Stretch): number {
 
 /** Bare acknowledgements that were lost on a stretch and for want of which the other end sent again. */
 function acksLostIn({ before, after }: Stretch): number {
-  if (!before || !after) return 0;
+  if (!before) return 0;
+  if (!after) return before.stats.repeatedAfter;
   return Math.min(before.stats.acks - after.stats.acks, before.stats.repeatedAfter - after.stats.repeatedAfter);
 }
 

@@ -66,7 +66,7 @@ export class StreamMeter {
     path.watched = true;
     const { tcpFlags } = packet;
     if ((tcpFlags & TCP.syn) !== 0) {
-      place.opened(packet.seq, ts, (tcpFlags & TCP.ack) !== 0);
+      place.opened(packet.seq, ts, (tcpFlags & TCP.ack) !== 0, packet.sport, packet.dport);
       own.talk.turnNs = 0;
       own.talk.openedTs = ts;
     } else if (own.talk.turnNs === 0 && other.talk.openedTs > 0) {

@@ -113,6 +113,8 @@ export interface StreamStats {
   /** Retransmissions; those of data whose acknowledgement had been seen. */
   again: number;
   needless: number;
+  /** Those of data that had reached the stack of a receiver on this host. */
+  arrivedBefore: number;
   /** Most retransmissions of one segment in a row, and the longest wait before one (ms). */
   mostRepeats: number;
   longestWaitMs: number;
@@ -127,6 +129,8 @@ export interface StreamStats {
   accepted: number;
   /** Such requests, and answers to such of the other direction, that were lost. */
   openLost: Where;
+  openSport: number;
+  openDport: number;
   acceptLost: Where;
   /** Small segments; times one waited for a delayed acknowledgement, and how long (ms, mean). */
   small: number;
