@@ -22,8 +22,8 @@ export interface Silence {
  */
 export function silences(analysis: Analysis, causes: readonly Candidate[]): Silence[] {
   return analysis.pairs.flatMap((pair): Silence[] => {
-    const { forward, reverse } = pair.packets;
-    if (!isUnanswered(forward) || reverse > 0 || isAccountedFor(pair, analysis, causes)) return [];
+    const { asked, heard } = exchanged(pair);
+    if (!isUnanswered(asked) || heard > 0 || isAccountedFor(pair, analysis, causes)) return [];
     const questions = analysis.paths.filter((path) => path.pair === pair.id && questionOf(path, pair) !== undefined);
     if (questions.length === 0) return [];
     const farthest = questions.reduce((x, y) => (y.events.length > x.events.length ? y : x));
@@ -31,9 +31,17 @@ export function silences(analysis: Analysis, causes: readonly Candidate[]): Sile
   });
 }
 
+/** Packets of either direction; that the other end answers ARP is no answer. */
+export function exchanged({ packets, linkPackets }: PairStats): { asked: number; heard: number } {
+  return {
+    asked: packets.forward - (linkPackets?.forward ?? 0),
+    heard: packets.reverse - (linkPackets?.reverse ?? 0),
+  };
+}
+
 /** `12 ICMP echo requests from 10.0.0.1 to 10.0.0.2 got no answer`. */
 export function silenceText({ pair, what }: Silence): [en: string, zh: string] {
-  const n = count(pair.packets.forward);
+  const n = count(exchanged(pair).asked);
   return [
     `${n} packets from ${pair.a} to ${pair.b} (${what[0]}) got no answer; why is not established`,
     `从 ${pair.a} 到 ${pair.b} 的 ${n} 个报文（${what[1]}）没有应答，原因未能确定`,

@@ -8,7 +8,7 @@ import { isBetween } from './flows.js';
 import { blindLines, lastSeen, lastSeenLines } from './last-seen.js';
 import { notCauses, observedLines } from './observed.js';
 import type { Diagnosis } from './types.js';
-import { silences, silenceText, type Silence } from './unanswered.js';
+import { exchanged, silences, silenceText, type Silence } from './unanswered.js';
 
 /**
  * What was seen and has no established cause, said as such: drops by where they were last seen and what freed them,
@@ -73,7 +73,7 @@ async function unexplainedSilence(input: DiagnosisInput, silence: Silence): Prom
   const names = {
     src: pair.a,
     dst: pair.b,
-    packets: pair.packets.forward,
+    packets: exchanged(pair).asked,
     ...(last && { device: last.device, netns: last.netns, lastProbe: last.probe, lastDevice: last.device }),
   };
   const [summary, summaryZh] = silenceText(silence);

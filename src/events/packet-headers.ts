@@ -15,6 +15,10 @@ const MOST_HEADERS = 120;
 const OFFSET6 = 0xfff8;
 const FRAGMENT6 = 0xfff9;
 
+/** ICMPv6 types of neighbour discovery (RFC 4861): router solicitation to redirect. */
+const ND_FIRST = 133;
+const ND_LAST = 137;
+
 /**
  * A window on the headers of a packet record (struct vd_packet). Inside a tunnel it shows the inner headers, for these
  * are the traffic that was asked about; {@link tunnel} says what they travel in.
@@ -76,6 +80,11 @@ export class PacketHeaders {
   get isIcmp(): boolean {
     const { protocol, version } = this;
     return (protocol === PROTO.icmp && version === 4) || (protocol === PROTO.icmp6 && version === 6);
+  }
+  /** ARP and neighbour discovery: about link addresses, and no question or answer of a program. */
+  get isLinkTalk(): boolean {
+    const type = this.version === 6 ? this.icmpType : 0;
+    return this.isArp || (type >= ND_FIRST && type <= ND_LAST);
   }
   /** TCP or UDP: the ports are ports. */
   get hasPorts(): boolean {

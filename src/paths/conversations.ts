@@ -32,6 +32,7 @@ export function assign(path: PathState, cursor: EventCursor, pairs: PairTable, f
   pair.realm.begin(packet, path.firstDevice, direction);
   if (pair.total === 0) pair.firstTs = path.firstTs;
   pair.packets[direction]++;
+  if (packet.isLinkTalk) pair.linkPackets[direction]++;
   pair.bytes[direction] += cursor.len;
   pair.lastTs = Math.max(pair.lastTs, path.firstTs);
   (reverse ? pair.bDevices : pair.aDevices).add(path.firstDevice);

@@ -48,6 +48,8 @@ export class Pair {
   readonly bDevices = new EndDevices();
   /** [forward, reverse]. */
   readonly packets: [number, number] = [0, 0];
+  /** Of these, ARP and neighbour discovery. */
+  readonly linkPackets: [number, number] = [0, 0];
   readonly bytes: [number, number] = [0, 0];
   readonly drops: [number, number] = [0, 0];
   readonly trips: [Trips, Trips] = [new Trips(), new Trips()];

@@ -112,6 +112,9 @@ function pairStats(pair: Pair, id: number, input: SummaryInput): PairStats {
     bDevice: bDevice?.name ?? '',
     bNetns: bDevice?.netns ?? 0,
     packets: { forward: pair.packets[0], reverse: pair.packets[1] },
+    ...(pair.linkPackets.some((packets) => packets > 0) && {
+      linkPackets: { forward: pair.linkPackets[0], reverse: pair.linkPackets[1] },
+    }),
     bytes: { forward: pair.bytes[0], reverse: pair.bytes[1] },
     drops: { forward: drops(0), reverse: drops(1) },
     protocols: [...pair.protocols].sort((x, y) => y[1] - x[1] || (x[0] < y[0] ? -1 : 1)).map(([name]) => name),

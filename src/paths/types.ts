@@ -61,6 +61,8 @@ export interface PairStats {
   bDevice: string;
   bNetns: number;
   packets: { forward: number; reverse: number };
+  /** Of these, those that only ask for or tell link addresses (ARP, neighbour discovery). Absent: none. */
+  linkPackets?: { forward: number; reverse: number };
   bytes: { forward: number; reverse: number };
   /** Packets that ended in a drop, per direction. */
   drops: { forward: number; reverse: number };

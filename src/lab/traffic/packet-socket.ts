@@ -49,7 +49,7 @@ function functions(): Libc {
   return {
     socket: library.func('int socket(int domain, int type, int protocol)') as Libc['socket'],
     sendto: library.func(
-      'ssize_t sendto(int fd, const void *bytes, size_t length, int flags, const void *to, uint32_t toLength)',
+      'long sendto(int fd, const void *bytes, size_t length, int flags, const void *to, uint32_t toLength)',
     ) as Libc['sendto'],
     if_nametoindex: library.func('uint32_t if_nametoindex(const char *name)') as Libc['if_nametoindex'],
     close: library.func('int close(int fd)') as Libc['close'],
