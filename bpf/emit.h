@@ -74,18 +74,7 @@ struct {
 static __noinline void *vd_reserve(const struct vd_hit *hit, __u64 size)
 {
 	vd_count_hit(hit->probe);
-#pragma unroll
-	for (__u32 i = 0; i < VD_VIEWS; i++) {
-		__u32 slot = i;
-		struct vd_draft *draft = bpf_map_lookup_elem(&drafts, &slot);
-
-		if (draft && !draft->busy) {
-			draft->busy = 1;
-			return draft;
-		}
-	}
-	vd_count_loss_of(VD_LOSS_NO_WORK_SPACE, hit->probe);
-	return NULL;
+	return VD_CLAIM(drafts, struct vd_draft, hit->probe);
 }
 
 /* Kernels before 5.1 do not say that the buffer is full: there only the reader learns it (PERF_RECORD_LOST). */

@@ -71,6 +71,8 @@ static __always_inline bool vd_follow_and_tell(struct vd_hit *hit, bool whole)
 		vd_read_qdisc(hit, (const struct Qdisc *)hit->object);
 	if (followed && hit->changed)
 		vd_emit_packet(hit, view);
+	if (followed && hit->options & VD_OPT_AWAY)
+		vd_make_known(hit, view);
 	vd_release_view(view);
 	if (followed && whole && !hit->changed)
 		vd_emit_hop(hit);

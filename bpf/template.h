@@ -53,6 +53,8 @@ enum vd_option {
 	VD_OPT_OF_NET = 1 << 23,      /* OBJECT is a struct net */
 	VD_OPT_LIST = 1 << 24,        /* RET is the first skb of a list, all made of this one */
 	VD_OPT_MERGE = 1 << 25,       /* the skb was merged into OBJECT, unless RET is an error */
+	VD_OPT_AWAY = 1 << 26,        /* the packet goes to a daemon, which may send it back in another skb */
+	VD_OPT_BACK = 1 << 27,        /* the skb may be one that a daemon sent back */
 	VD_OPT_INT_RETURN = 1 << 11, /* RET is an int: the upper half of the register means nothing */
 };
 

@@ -44,12 +44,15 @@ static __always_inline __u64 vd_known_key(__u32 identity, __u32 addresses)
 	return (__u64)identity << 32 | addresses;
 }
 
+/*
+ * Makes a packet known again by what it reads: one that no other has, or, since it goes away, by what is not so rare.
+ */
 static __always_inline void vd_make_known(const struct vd_hit *hit, const struct vd_view *view)
 {
 	__u64 key = vd_known_key(view->outer_identity, view->addresses);
 	struct vd_known value = { hit->path, hit->skb, bpf_ktime_get_ns() };
 
-	if (view->strength == VD_UNIQUE && bpf_map_update_elem(&known, &key, &value, BPF_ANY))
+	if ((view->strength == VD_UNIQUE || hit->options & VD_OPT_AWAY) && bpf_map_update_elem(&known, &key, &value, BPF_ANY))
 		vd_count_loss(VD_LOSS_COPIES_FORGOTTEN);
 }
 
@@ -57,12 +60,12 @@ static __always_inline void vd_make_known(const struct vd_hit *hit, const struct
  * The packet that a newly seen skb is a copy of, or a fragment of, or NULL. The first fragment is also looked for by
  * what the whole was known by, and so brings the others along.
  */
-static __always_inline const struct vd_known *vd_find_known(const struct vd_view *view)
+static __always_inline const struct vd_known *vd_find_known(const struct vd_hit *hit, const struct vd_view *view)
 {
 	__u64 key = vd_known_key(view->outer_identity, view->addresses);
 	const struct vd_known *same = NULL;
 
-	if (view->strength == VD_UNIQUE)
+	if (view->strength == VD_UNIQUE || hit->options & VD_OPT_BACK)
 		same = bpf_map_lookup_elem(&known, &key);
 	if (!same && view->traits & VD_FRAGMENT && view->other_identity) {
 		key = vd_known_key(view->other_identity, view->ported);
@@ -74,7 +77,7 @@ static __always_inline const struct vd_known *vd_find_known(const struct vd_view
 /* Gives a newly seen skb its path: that of the packet it is a copy or fragment of, else a new one. */
 static __always_inline void vd_give_path(struct vd_hit *hit, const struct vd_view *view)
 {
-	const struct vd_known *same = vd_find_known(view);
+	const struct vd_known *same = vd_find_known(hit, view);
 
 	if (same) {
 		hit->path = same->path;
@@ -155,6 +158,7 @@ static __noinline int vd_go_on(struct vd_hit *hit, struct vd_track *track)
 	hit->path = track->path;
 	hit->netns = hit->netns ?: track->netns;
 	track->netns = hit->netns;
+	track->ts = bpf_ktime_get_ns();
 	if (hit->options & VD_OPT_FREE)
 		vd_end(hit, track);
 	return 0;

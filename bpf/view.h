@@ -39,23 +39,33 @@ struct {
 } views SEC(".maps");
 
 /*
- * Takes a work space that no interrupted program of this CPU uses. An interrupt between the look and the claim gives it
- * back before we go on, so no atomic operation is needed (kernels before 5.12 have none that returns the old value).
+ * Takes a work space of the map, of VD_VIEWS, that no interrupted program of this CPU uses; counts it if there is none. An
+ * interrupt between the look and the claim gives it back before we go on, so no atomic operation is needed (kernels before
+ * 5.12 have none that returns the old value).
  */
+#define VD_CLAIM(map, type, probe)                                             \
+	({                                                                     \
+		type *claimed = NULL;                                          \
+                                                                               \
+		_Pragma("unroll")                                              \
+		for (__u32 i = 0; i < VD_VIEWS; i++) {                         \
+			__u32 slot = i;                                        \
+			type *space = bpf_map_lookup_elem(&(map), &slot);      \
+                                                                               \
+			if (space && !space->busy) {                           \
+				space->busy = 1;                               \
+				claimed = space;                               \
+				break;                                         \
+			}                                                      \
+		}                                                              \
+		if (!claimed)                                                  \
+			vd_count_loss_of(VD_LOSS_NO_WORK_SPACE, probe);        \
+		claimed;                                                       \
+	})
+
 static __noinline struct vd_view *vd_claim_view(__u32 probe)
 {
-#pragma unroll
-	for (__u32 i = 0; i < VD_VIEWS; i++) {
-		__u32 slot = i;
-		struct vd_view *view = bpf_map_lookup_elem(&views, &slot);
-
-		if (view && !view->busy) {
-			view->busy = 1;
-			return view;
-		}
-	}
-	vd_count_loss_of(VD_LOSS_NO_WORK_SPACE, probe);
-	return NULL;
+	return VD_CLAIM(views, struct vd_view, probe);
 }
 
 static __always_inline void vd_release_view(struct vd_view *view)

@@ -92,6 +92,8 @@ export const VD_OPT = {
   OF_NET: 8388608,
   LIST: 16777216,
   MERGE: 33554432,
+  AWAY: 67108864,
+  BACK: 134217728,
   INT_RETURN: 2048,
 } as const;
 

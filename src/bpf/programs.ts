@@ -19,6 +19,8 @@ type Slot = keyof TemplateConstants;
 /** Family of templates of each program (bpf/vdiag.bpf.c). */
 const FAMILY: Record<ProgramName, string> = {
   skb: 'packet',
+  upcall: 'packet',
+  execute: 'packet',
   free: 'packet',
   drop: 'packet',
   clone: 'clone',
@@ -39,6 +41,8 @@ const FAMILY: Record<ProgramName, string> = {
 };
 
 const OPTIONS: Partial<Record<ProgramName, number>> = {
+  upcall: VD_OPT.AWAY,
+  execute: VD_OPT.BACK,
   free: VD_OPT.FREE | VD_OPT.NO_BEGIN,
   drop: VD_OPT.FREE | VD_OPT.DROP | VD_OPT.INT_RETURN,
   qdisc: VD_OPT.QDISC,
@@ -220,7 +224,7 @@ function optionsOf(
   if (program === 'failure') options |= VD_OPT.RETURN;
   else if (wantReturn && FAMILY[program] !== 'clone') options |= VD_OPT.RETURN | VD_OPT.INT_RETURN;
   // After the function the skb may be gone, and its address another packet's.
-  if (program === 'skb' && request.backend === 'fexit') options |= VD_OPT.GONE;
+  if ((program === 'skb' || program === 'execute') && request.backend === 'fexit') options |= VD_OPT.GONE;
   if (program === 'verdict') {
     if (args.table !== undefined) options |= VD_OPT.TABLE;
     if (args.ebtable !== undefined) options |= VD_OPT.EBTABLE;

@@ -11,6 +11,10 @@ export const PROGRAM_ARGS = {
    * `a` … `d`: plain integers to record.
    */
   skb: ['skb?', 'pskb?', 'rc?', 'aux?', 'a?', 'b?', 'c?', 'd?'],
+  /** Open vSwitch hands a copy to its daemon, which may send the packet back. */
+  upcall: ['skb', 'rc?'],
+  /** Open vSwitch does with the packet what a flow says; the daemon may have sent it back just now. */
+  execute: ['skb', 'rc?'],
   /** Its life ends well. `location`: who freed it (6.5+). */
   free: ['skb', 'location?'],
   /** Its life ends in a drop. `reason`: 5.17+. */

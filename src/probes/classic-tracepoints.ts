@@ -10,7 +10,7 @@ export interface TracepointRecords {
 
 /** Only these handle nothing but packets and sockets: a record has no pointer to a qdisc, a neighbour or a task. */
 const PROGRAMS: ReadonlySet<string> = new Set<ProgramName>([
-  ...(['skb', 'free', 'drop', 'xmit', 'socket', 'icmp', 'deliver', 'point', 'count'] as const),
+  ...(['skb', 'upcall', 'execute', 'free', 'drop', 'xmit', 'socket', 'icmp', 'deliver', 'point', 'count'] as const),
 ]);
 
 /** That it was passed is all that these need. */
