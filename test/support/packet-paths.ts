@@ -7,6 +7,9 @@ export interface PacketPath {
   first: RingRecord;
 }
 
+/** ARP: its header is told, but it has no version. */
+const ARP = 0x0806;
+
 /** Records by path, in the order in which the paths began; without what never showed a header. */
 export function packetPaths(records: readonly RingRecord[]): PacketPath[] {
   const byPath = new Map<number, RingRecord[]>();
@@ -17,7 +20,7 @@ export function packetPaths(records: readonly RingRecord[]): PacketPath[] {
     else byPath.set(record.path, [record]);
   }
   return [...byPath.values()].flatMap((own) => {
-    const first = own.find(({ outer }) => outer?.version);
+    const first = own.find(({ outer }) => outer?.version || outer?.ethertype === ARP);
     return first ? [{ records: own, first }] : [];
   });
 }

@@ -74,6 +74,21 @@ tunnel() {
   for n in a b; do ip -n $n link set t0 up; done
   addr a t0 10.2.0.1/24; addr b t0 10.2.0.2/24; addr a t0 fd02::1/64 nodad; addr b t0 fd02::2/64 nodad
 }
+# tagged HOST: eth0.10.20, with an outer tag of 802.1ad
+tagged() {
+  ip -n $1 link add link eth0 name eth0.10 type vlan proto 802.1ad id 10; ip -n $1 link set eth0.10 up
+  ip -n $1 link add link eth0.10 name eth0.10.20 type vlan id 20; ip -n $1 link set eth0.10.20 up
+}
+# sealed MODE A B: IPsec between a and b (10.1.0.1, 10.1.0.2) for what goes from A to B and back
+sealed() {
+  for n in a b; do
+    ip -n $n xfrm state add src 10.1.0.1 dst 10.1.0.2 proto esp spi 0x101 mode $1 aead 'rfc4106(gcm(aes))' 0x000102030405060708090a0b0c0d0e0f10111213 128
+    ip -n $n xfrm state add src 10.1.0.2 dst 10.1.0.1 proto esp spi 0x102 mode $1 aead 'rfc4106(gcm(aes))' 0x131211100f0e0d0c0b0a09080706050403020100 128
+  done
+  policy() { ip -n $1 xfrm policy add src $3 dst $4 dir $2 tmpl src $5 dst $6 proto esp mode $7; }
+  policy a out $2 $3 10.1.0.1 10.1.0.2 $1; policy b in $2 $3 10.1.0.1 10.1.0.2 $1
+  policy b out $3 $2 10.1.0.2 10.1.0.1 $1; policy a in $3 $2 10.1.0.2 10.1.0.1 $1
+}
 # a (10.1.0.1) — ra r rb — b (10.2.0.2)
 routed() {
   new a r b; pair a eth0 r ra; pair r rb b eth0
