@@ -64,12 +64,13 @@ export const listener: EvidenceCollector = {
     if (local === false) return known({ ...NONE, local }, command, `${address} is not an address of this namespace`);
     const answer = await askSockets(source, params, ['-l', '-t', '-p', '-m']);
     if (!answer.known) return unknown(answer.why, command);
-    const halfOpen = await askSockets(source, params, ['-t'], 'state', 'syn-recv');
+    // Two states each: of one alone, ss leaves the column of states out.
+    const halfOpen = await askSockets(source, params, ['-t'], 'state', 'syn-recv', 'state', 'syn-sent');
     const open = answer.value.filter(
       (one) => one.state === 'LISTEN' && takes(one, address) && (port === undefined || one.port === port),
     );
     const halfOpenOf = (socket: Socket): number =>
-      halfOpen.known ? halfOpen.value.filter((one) => one.port === socket.port).length : 0;
+      halfOpen.known ? halfOpen.value.filter((one) => one.state === 'SYN-RECV' && one.port === socket.port).length : 0;
     const fullest = open.sort((x, y) => y.recvQ - x.recvQ || halfOpenOf(y) - halfOpenOf(x))[0];
     if (!fullest) return known({ ...NONE, local: local ?? null }, command, 'nothing listens there');
     const owner = await ownerOf(source, fullest);
@@ -166,7 +167,16 @@ async function acceptQueueOf(
   const waiting =
     recvQ === 0
       ? undefined
-      : await askSockets(source, params, ['-t', '-p', '-i'], 'state', 'established', `sport = :${port}`);
+      : await askSockets(
+          source,
+          params,
+          ['-t', '-p', '-i'],
+          'state',
+          'established',
+          'state',
+          'close-wait',
+          `sport = :${port}`,
+        );
   const waits = waiting?.known
     ? waiting.value.filter((one) => one.users.length === 0).map((one) => one.lastSendMs ?? 0)
     : [];
