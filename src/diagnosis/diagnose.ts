@@ -6,8 +6,8 @@ import type { Article, Language, Remedy } from '../knowledge/types.js';
 import { evaluateCondition } from '../rules/engine.js';
 import type { FindingGroup, Level } from '../rules/types.js';
 import { atWorst, doubtLine, subjectAtWorst } from './doubt.js';
+import { explains, explainsFinding, openFindings } from './explains.js';
 import { DiagnosisFacts } from './facts.js';
-import { flowsMeet, isBetween } from './flows.js';
 import { explainShare, notCauses, observedLines } from './observed.js';
 import { subjectsOf, type Subject } from './subjects.js';
 import type { DiagnosisRule, EvidenceLine, Diagnosis } from './types.js';
@@ -58,7 +58,7 @@ export async function diagnose(input: DiagnosisInput): Promise<DiagnosisOutcome>
   const causes = merged.filter(
     (candidate) => !merged.some((other) => other !== candidate && explains(other, candidate)),
   );
-  const open = input.analysis.findings.filter((group) => !causes.some((cause) => explainsFinding(cause, group)));
+  const open = openFindings(input.analysis.findings, causes);
   const diagnoses = [
     ...(await Promise.all(causes.map((cause) => finish(cause, input)))),
     ...(await unexplainedDiagnoses(input, open, causes)),
@@ -75,7 +75,10 @@ export async function diagnose(input: DiagnosisInput): Promise<DiagnosisOutcome>
 /** A suspicion that evidence did not refute. */
 export interface Candidate {
   rule: DiagnosisRule;
+  /** What speaks for it. */
   subject: Subject;
+  /** It and all others that were found to be the same. */
+  subjects: Subject[];
   confidence: Diagnosis['confidence'];
   severity: Level;
   why: EvidenceLine[];
@@ -123,10 +126,21 @@ async function examine(
     const value = fillTemplate(template, data);
     if (value !== '?' && value !== '') names[key] = /^-?\d+(\.\d+)?$/.test(value) ? Number(value) : value;
   }
-  const findings = input.analysis.findings.filter((group) => explainsFinding({ rule, subject }, group));
+  const findings = input.analysis.findings.filter((group) => explainsFinding({ rule, subjects: [subject] }, group));
   const ordinary = subject.finding !== undefined && input.ordinary?.includes(subject.finding.rule);
   const severity = ordinary ? 'info' : rule.severity;
-  return { rule, subject, confidence, severity, why: [...observedLines(subject), ...why], data, names, findings };
+  const subjects = [subject];
+  return {
+    rule,
+    subject,
+    subjects,
+    confidence,
+    severity,
+    why: [...observedLines(subject), ...why],
+    data,
+    names,
+    findings,
+  };
 }
 
 /** Whether the suspicion would not stand had the lost events spoken against it (doubt.ts). */
@@ -154,58 +168,6 @@ function isInferred({ finding }: Subject): boolean {
   return reasonInferred !== undefined || (location !== undefined && (reason ?? 'NOT_SPECIFIED') === 'NOT_SPECIFIED');
 }
 
-/** Places that can be compared are the same place; what has no place (a retransmission, a slow pair) can be anywhere. */
-function samePlace(x: Record<string, unknown>, y: Record<string, unknown>): boolean {
-  for (const key of ['netns', 'device']) {
-    if (x[key] && y[key] && x[key] !== y[key]) return false;
-  }
-  return true;
-}
-
-function explainsFinding(cause: { rule: DiagnosisRule; subject: Subject }, group: FindingGroup): boolean {
-  if (cause.subject.finding === group) return true;
-  return cause.rule.explains.includes(group.rule) && shareFlow(cause.subject, group);
-}
-
-/** A finding belongs to a cause if its flows cross the cause's place, or if either is not bound to addresses. */
-function shareFlow(subject: Subject, group: FindingGroup): boolean {
-  const { finding, pair } = subject;
-  if (finding) {
-    if (finding.flows.length === 0 || group.flows.length === 0) return samePlace(finding.subject, group.subject);
-    return flowsMeet(finding, group) || quotedEnds(subject).some((ends) => isBetween(group, ends));
-  }
-  // A neighbour that fails is an end of the pair, in whichever namespace it is asked for.
-  if (pair && group.flows.length === 0 && group.subject.dst)
-    return [pair.a, pair.b].includes(String(group.subject.dst));
-  if (pair && group.flows.length > 0) return isBetween(group, [pair.a, pair.b]);
-  return samePlace(subject.data, group.subject);
-}
-
-/** An ICMP error concerns the packet that it quotes as well. */
-function quotedEnds({ data }: Subject): string[][] {
-  return data.quotedSrc === undefined ? [] : [[String(data.quotedSrc), String(data.quotedDst)]];
-}
-
-function explains(cause: Candidate, other: Candidate): boolean {
-  if (!cause.rule.explains.includes(other.rule.id)) return false;
-  // Two that explain each other: the surer one, then the one named first, is the cause.
-  if (other.rule.explains.includes(cause.rule.id) && rank(other) < rank(cause)) return false;
-  if (cause.confidence !== 'established' && other.confidence === 'established') return false;
-  const x = cause.subject;
-  const y = other.subject;
-  if (x.pair && y.pair) return x.pair.id === y.pair.id;
-  if (y.finding) return shareFlow(x, y.finding);
-  if (x.finding) {
-    const ends = y.pair ? [y.pair.a, y.pair.b] : undefined;
-    return !ends || x.finding.flows.length === 0 || isBetween(x.finding, ends);
-  }
-  return samePlace(x.data, y.data);
-}
-
-function rank(candidate: Candidate): string {
-  return `${candidate.confidence === 'established' ? 0 : 1}${candidate.rule.id}`;
-}
-
 /** Names that say how much or whom it hit, and not what it is. */
 const INCIDENTAL = ['flow', 'count', 'counterDelta', 'drops', 'length', 'packets', 'ttl', 'waitMs'];
 
@@ -219,6 +181,7 @@ function mergeSame(candidates: Candidate[]): Candidate[] {
     const known = byKey.get(key);
     if (!known) byKey.set(key, candidate);
     else {
+      known.subjects.push(candidate.subject);
       known.findings = [...new Set([...known.findings, ...candidate.findings])];
       if (candidate.confidence === 'established') known.confidence = 'established';
       if (LEVELS[candidate.severity] < LEVELS[known.severity]) known.severity = candidate.severity;

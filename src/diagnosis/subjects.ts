@@ -17,6 +17,8 @@ export interface Subject {
   pair?: PairStats;
   sched?: SchedStats;
   stream?: StreamStats;
+  /** It is about this one of its finding's flows. */
+  flow?: string;
 }
 
 /** The suspects of a diagnosis rule: one for each group of findings, slow place, pair, thread or host it asks about. */
@@ -72,7 +74,9 @@ function findingSubject(group: FindingGroup): Subject {
 function flowSubjects(group: FindingGroup, { pairs }: Analysis): Subject[] {
   const subject = findingSubject(group);
   const flows = flowsOf(group, pairs);
-  return flows.length === 0 ? [subject] : flows.map((flow) => ({ ...subject, data: { ...subject.data, ...flow } }));
+  return flows.length === 0
+    ? [subject]
+    : flows.map((flow) => ({ ...subject, flow: flow.flow, data: { ...subject.data, ...flow } }));
 }
 
 /** A pair is taken for unanswered from so many packets on: a single one may be answered after the run. */
