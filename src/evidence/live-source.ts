@@ -1,5 +1,7 @@
+import { closeSync, openSync, readdirSync, readSync } from 'node:fs';
 import { open, readdir, type FileHandle } from 'node:fs/promises';
 import { normalize } from 'node:path';
+import { inNetworkNamespace } from '../bpf/network-namespace.js';
 import { BUILT_IN_QUESTIONS } from './built-in-questions.js';
 import { createLimiter } from './limiter.js';
 import { findNetns, openNetns, ownNetnsInode, type NetnsDoor } from './net-namespaces.js';
@@ -24,8 +26,8 @@ const PER_NETNS = /^\/proc\/(net|sys\/net|self\/net|thread-self\/net)(\/|$)/;
 
 /**
  * The host itself. Tools run by argument list, without a shell, with a fixed PATH and LC_ALL=C, within 2 s and 8 MiB.
- * Another network namespace is entered with nsenter, for that one command only. It never throws: what cannot be had
- * is `missing` or `failed` with the reason.
+ * Another network namespace is entered with nsenter, for that one command only; its files are read without a process. It
+ * never throws: what cannot be had is `missing` or `failed` with the reason.
  */
 export function createLiveSource(options: LiveSourceOptions = {}): EvidenceSource {
   const timeoutMs = options.timeoutMs ?? 2000;
@@ -78,10 +80,17 @@ export function createLiveSource(options: LiveSourceOptions = {}): EvidenceSourc
     if (!(await isElsewhere(where))) return execute([tool, ...args]);
     const nsenter = await findTool('nsenter');
     if (!nsenter) return { status: 'missing', why: missingTool('nsenter') };
+    return inside(where, ({ fd }) => execute([nsenter, `--net=/proc/${process.pid}/fd/${fd}`, '--', tool, ...args]));
+  }
+
+  async function inside(
+    where: EvidenceWhere,
+    work: (handle: FileHandle) => RawEvidence | Promise<RawEvidence>,
+  ): Promise<RawEvidence> {
     const handle = await enter(where.netns!);
     if (!handle) return failed(`network namespace ${where.netns} is gone: no process or name leads to it`);
     try {
-      return await execute([nsenter, `--net=/proc/${process.pid}/fd/${handle.fd}`, '--', tool, ...args]);
+      return await work(handle);
     } finally {
       await handle.close();
     }
@@ -102,7 +111,7 @@ export function createLiveSource(options: LiveSourceOptions = {}): EvidenceSourc
     if (await isElsewhere(where)) {
       if (/^\/sys\/class\/net\b/.test(path)) return failed('sysfs shows the network namespace it was mounted in');
       if (PER_NETNS.test(path))
-        return absentOr(path, await executeIn((await findTool('cat')) ?? '/bin/cat', ['--', path], where));
+        return inside(where, ({ fd }) => inNetworkNamespace(fd, () => readAtOnce(path, maxBytes)));
     }
     return readLimited(path, maxBytes);
   }
@@ -112,13 +121,13 @@ export function createLiveSource(options: LiveSourceOptions = {}): EvidenceSourc
     if (await isElsewhere(where)) {
       if (/^\/sys\/class\/net\b/.test(path)) return failed('sysfs shows the network namespace it was mounted in');
       if (PER_NETNS.test(path))
-        return absentOr(path, await executeIn((await findTool('ls')) ?? '/bin/ls', ['-1A', '--', path], where));
+        return inside(where, ({ fd }) => inNetworkNamespace(fd, () => listed(path, () => readdirSync(path))));
     }
-    try {
-      return { status: 'ok', text: (await readdir(path)).sort().join('\n') };
-    } catch (error) {
-      return unreadable(path, error);
-    }
+    const names = await readdir(path).catch((error: Error) => error);
+    return listed(path, () => {
+      if (names instanceof Error) throw names;
+      return names;
+    });
   }
 
   const guarded = (task: () => Promise<RawEvidence>): Promise<RawEvidence> =>
@@ -159,15 +168,41 @@ async function readLimited(path: string, maxBytes: number): Promise<RawEvidence>
   }
 }
 
+/** As {@link readLimited}, without letting any other code run. */
+function readAtOnce(path: string, maxBytes: number): RawEvidence {
+  let fd: number | undefined;
+  try {
+    fd = openSync(path, 'r');
+    const chunks: Buffer[] = [];
+    let length = 0;
+    for (;;) {
+      const buffer = Buffer.alloc(64 << 10);
+      const bytesRead = readSync(fd, buffer);
+      if (bytesRead === 0) break;
+      length += bytesRead;
+      if (length > maxBytes) return failed(`${path} is longer than ${maxBytes >> 20} MiB`);
+      chunks.push(buffer.subarray(0, bytesRead));
+    }
+    return { status: 'ok', text: Buffer.concat(chunks).toString('utf8') };
+  } catch (error) {
+    return unreadable(path, error);
+  } finally {
+    if (fd !== undefined) closeSync(fd);
+  }
+}
+
+function listed(path: string, names: () => string[]): RawEvidence {
+  try {
+    return { status: 'ok', text: names().sort().join('\n') };
+  } catch (error) {
+    return unreadable(path, error);
+  }
+}
+
 function unreadable(path: string, error: unknown): RawEvidence {
   const { code, message } = error as NodeJS.ErrnoException;
   if (code === 'ENOENT' || code === 'ENOTDIR') return absent(path);
   return failed(`cannot read ${path}: ${code ?? message}`);
-}
-
-/** What cat and ls say about a file that is not there, in the words of {@link unreadable}. */
-function absentOr(path: string, answer: RawEvidence): RawEvidence {
-  return answer.status === 'failed' && answer.why.endsWith('No such file or directory') ? absent(path) : answer;
 }
 
 function absent(path: string): RawEvidence {
