@@ -228,7 +228,7 @@ print('ready', flush=True); time.sleep(60)`;
     ).to.equal(false);
     expect(await source.list('/proc/sys/net/ipv4/conf', { netns, phase: 'after' })).to.deep.equal({
       status: 'ok',
-      text: expectedConf(child.pid!),
+      text: expectedConf(child.pid!).trimEnd(),
     });
     const fact = await COLLECTORS.get('link')!.collect(createRecordingSource(createLiveSource()), {
       netns,
