@@ -160,7 +160,8 @@ export class StreamMeter {
     for (const { acked, maxAck, stats: there } of other.places) {
       if (!acked || after(end, maxAck)) continue;
       acknowledged = true;
-      there.repeatedAfter++;
+      // Once for each retransmission, not at each place that it passes.
+      if (place === own.places[0]) there.repeatedAfter++;
     }
     if (acknowledged) stats.needless++;
   }
