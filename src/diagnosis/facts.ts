@@ -81,11 +81,13 @@ export class DiagnosisFacts {
         const slowest = threads.reduce((x, y) => (y.wait.p99 > x.wait.p99 ? y : x));
         const maxMs = Math.max(...threads.map((thread) => thread.wait.max));
         const subjectMs = Number(subject.data.maxMs ?? 0);
+        const totalMs = Math.max(...threads.map(({ wait }) => wait.mean * wait.count));
         return {
           p50Ms: slowest.wait.p50,
           p99Ms: slowest.wait.p99,
           maxMs,
           ofSubject: subjectMs > 0 ? maxMs / subjectMs : 0,
+          totalOfSubject: subjectMs > 0 ? totalMs / subjectMs : 0,
           count: threads.reduce((sum, thread) => sum + thread.wait.count, 0),
           comm: slowest.comm,
           tid: slowest.tid,

@@ -212,6 +212,7 @@ export const DIAGNOSIS_FACTS: Record<string, DiagnosisFact> = {
     params: { pid: { type: 'number', describe: "the process; default: the subject's consumer" } },
     members: {
       ...SCHED_MEMBERS,
+      totalOfSubject: number('all waits of the thread that waited most, divided by that longest stay; 0 without one'),
       ofSubject: number('the longest wait, divided by the longest stay in the segment that is suspect; 0 without one'),
     },
   },

@@ -15,6 +15,7 @@ export const schedstat: EvidenceCollector = {
     runDeltaMs: 'ms it ran; null when not read before',
     runDelayDeltaMs: 'ms it could have run but waited for a CPU; null when not read before',
     slicesDelta: 'times it got a CPU; null when not read before',
+    waitShare: 'share of the time in which it wanted to run that it waited, 0..1; null when not read before',
     meanDelayMs: 'mean wait each time, ms; null when not read before',
     runDelayTotalMs: 'ms it waited since it was made; null when the kernel does not count',
     delayShare: 'share of the run that it waited, 0..1; null when unknown',
@@ -59,13 +60,15 @@ function grown(after: ThreadState, before: ThreadState | undefined) {
   const ms = (ns: number | null | undefined): number | null =>
     ns === null || ns === undefined ? null : +(ns / 1e6).toFixed(3);
   const wait = delta(before?.wait, after.wait);
+  const ran = delta(before?.run, after.run);
   const slices = delta(before?.slices, after.slices);
   return {
     tid: after.tid,
     comm: after.comm,
-    runDeltaMs: ms(delta(before?.run, after.run)),
+    runDeltaMs: ms(ran),
     runDelayDeltaMs: ms(wait),
     slicesDelta: slices,
+    waitShare: wait === null || ran === null ? null : +(wait / Math.max(1, wait + ran)).toFixed(3),
     meanDelayMs: wait === null || !slices ? null : ms(wait / slices),
     runDelayTotalMs: ms(after.wait),
   };
