@@ -36,6 +36,7 @@ export function streamData(stream: StreamStats, pair: PairStats): Data {
     segments: stream.segments,
     bytes: stream.bytes,
     again: stream.again,
+    againPercent: stream.segments > 0 ? Math.round((1000 * stream.again) / stream.segments) / 10 : 0,
     needless: stream.needless,
     arrivedBefore: stream.arrivedBefore,
     repeats: stream.mostRepeats,
