@@ -113,6 +113,7 @@ const STREAM_MEMBERS: Record<string, FieldSpec> = {
   segments: number('segments with data'),
   bytes: number('bytes of data'),
   again: number('retransmissions'),
+  againPercent: number('of the segments with data, percent'),
   needless: number('retransmissions of data whose acknowledgement had been seen'),
   arrivedBefore: number('retransmissions of data that had reached a receiver on this host'),
   localSrc: text('the sender, if it is on this host; else empty'),
