@@ -18,6 +18,7 @@ import { pressure } from './collectors/pressure.js';
 import { processState } from './collectors/process.js';
 import { qdisc } from './collectors/qdisc.js';
 import { reassembly } from './collectors/reassembly.js';
+import { receiveErrors } from './collectors/receive-errors.js';
 import { route } from './collectors/route.js';
 import { routeMetrics } from './collectors/route-metrics.js';
 import { schedstat } from './collectors/schedstat.js';
@@ -27,6 +28,7 @@ import { softnet } from './collectors/softnet.js';
 import { stoppedOwner } from './collectors/stopped-owner.js';
 import { sysctl } from './collectors/sysctl.js';
 import { tapOwner } from './collectors/tap-owner.js';
+import { tunnelMtu } from './collectors/tunnel-mtu.js';
 import { unknown } from './facts.js';
 import type { EvidenceCollector, EvidenceSource } from './types.js';
 
@@ -71,6 +73,7 @@ export const COLLECTORS: ReadonlyMap<string, EvidenceCollector> = new Map(
     processState,
     qdisc,
     reassembly,
+    receiveErrors,
     route,
     routeMetrics,
     schedstat,
@@ -81,6 +84,7 @@ export const COLLECTORS: ReadonlyMap<string, EvidenceCollector> = new Map(
     stoppedOwner,
     sysctl,
     tapOwner,
+    tunnelMtu,
   ].map((collector) => [collector.name, complete(collector)]),
 );
 

@@ -45,6 +45,7 @@ export const TEMPLATE_NAMES: Readonly<Record<string, TemplateName>> = {
   reporter: word('address that an ICMP error came from'),
   sender: word('address whose packet it is about'),
   setting: word('name of a kernel setting'),
+  setMtuCommand: command('ip link set dev DEVICE mtu NEEDED', 'gives a device an MTU that leaves room'),
   raiseMtuCommand: command('ip link set dev DEVICE mtu LENGTH', 'gives a device an MTU that the packet fits'),
   restoreMtuCommand: command('ip link set dev DEVICE mtu MTU', 'undoes raiseMtuCommand'),
   raiseLimitCommand: command('sysctl -w SETTING=NEEDED', 'raises a limit of the kernel to what is needed'),

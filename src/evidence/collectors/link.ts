@@ -15,6 +15,7 @@ import { parseLinks, type Link } from '../parsers/links.js';
 import { shellWord } from '../shell-words.js';
 import type { EvidenceCollector, EvidenceParams } from '../types.js';
 
+const ETHERNET_HEADER = 14;
 /** Bytes of a VLAN tag. */
 const VLAN_TAG = 4;
 const LINKS = ['ip', '-j', '-s', '-d', 'link', 'show'];
@@ -24,7 +25,7 @@ export const link: EvidenceCollector = {
   name: 'link',
   describe:
     'A network device: up or not, MTU, kind, bridge port state, tunnel, XDP, and what it dropped during the run.',
-  params: { device: 'device', length: 'length of a frame without its Ethernet header, bytes' },
+  params: { device: 'device', frame: 'length of a frame with its Ethernet header, bytes' },
   members: {
     exists: 'there is such a device in the namespace',
     device: 'its name',
@@ -64,10 +65,10 @@ export const link: EvidenceCollector = {
     lowerDevice: 'device below it (VLAN, VXLAN, macvlan); empty without',
     peerIndex: "veth: the other end's ifindex; null without",
     peerNetnsid: "veth: id of the other end's namespace as this one knows it; null when it is the same",
-    tooLong: 'a frame of that length does not fit its MTU; null without a length',
+    tooLong: 'the frame does not fit its MTU; null without one',
     upCommand: 'sets it up',
     portUpCommand: 'lets its bridge port forward again',
-    raiseMtuCommand: 'gives it an MTU that the frame fits; empty without a length',
+    raiseMtuCommand: 'gives it an MTU that the frame fits; empty without one',
     restoreMtuCommand: 'undoes that',
   },
 
@@ -147,10 +148,14 @@ function valueOf(link: Link, before: Link[] | undefined, prefix: string) {
 
 /** Whether a frame fits: bridges and veth let a VLAN tag pass beyond the MTU (is_skb_forwardable, include/linux/netdevice.h). */
 function sizeOf({ name, mtu }: Link, params: EvidenceParams, prefix: string) {
-  const length = numberParam(params, 'length');
-  if (length === undefined) return { tooLong: null, raiseMtuCommand: '', restoreMtuCommand: '' };
+  const frame = numberParam(params, 'frame');
+  if (frame === undefined) return { tooLong: null, raiseMtuCommand: '', restoreMtuCommand: '' };
   const set = (bytes: number): string => `${prefix}ip link set dev ${name} mtu ${bytes}`;
-  return { tooLong: length > mtu + VLAN_TAG, raiseMtuCommand: set(length), restoreMtuCommand: set(mtu) };
+  return {
+    tooLong: frame > mtu + ETHERNET_HEADER + VLAN_TAG,
+    raiseMtuCommand: set(frame - ETHERNET_HEADER),
+    restoreMtuCommand: set(mtu),
+  };
 }
 
 function remoteOf(link: Link): string {

@@ -1,0 +1,72 @@
+import { commandPrefix, delta, known, textOfAnswer, textParam, unknown, where, whyNot } from '../facts.js';
+import { parseSnmp, parseSnmp6 } from '../parsers/proc-net.js';
+import type { EvidenceCollector, EvidencePhase } from '../types.js';
+
+const FILES = ['/proc/net/snmp', '/proc/net/netstat', '/proc/net/snmp6'];
+
+/** Counters that a damaged packet may be counted in, by what is wrong with it; the first that grew speaks. */
+const COUNTERS: Record<string, { 4: string[]; 6: string[] }> = {
+  TCP_CSUM: { 4: ['TcpInCsumErrors'], 6: ['TcpInCsumErrors'] },
+  UDP_CSUM: { 4: ['UdpInCsumErrors'], 6: ['Udp6InCsumErrors'] },
+  ICMP_CSUM: { 4: ['IcmpInCsumErrors'], 6: ['Icmp6InCsumErrors'] },
+  IP_CSUM: { 4: ['IpExtInCsumErrors'], 6: [] },
+  truncated: {
+    4: ['IpExtInTruncatedPkts', 'TcpInErrs', 'UdpInErrors'],
+    6: ['Ip6InTruncatedPkts', 'TcpInErrs', 'Udp6InErrors'],
+  },
+  header: { 4: ['IpInHdrErrors'], 6: ['Ip6InHdrErrors'] },
+};
+const BY_PROTOCOL: Record<string, string> = {
+  TCP: 'TCP_CSUM',
+  UDP: 'UDP_CSUM',
+  ICMP: 'ICMP_CSUM',
+  ICMPv6: 'ICMP_CSUM',
+};
+
+/** What the protocols counted of packets that arrived damaged (net/ipv4/proc.c, net/ipv6/proc.c). */
+export const receiveErrors: EvidenceCollector = {
+  name: 'receive-errors',
+  describe: 'How many packets with this kind of damage the protocols of a namespace counted during the run.',
+  params: {
+    damage: '`checksum`, `truncated` or `header`',
+    reason: 'drop reason that tells whose checksum: TCP_CSUM, UDP_CSUM, IP_CSUM, ICMP_CSUM',
+    protocol: 'TCP, UDP, ICMP: whose checksum, without such a reason',
+    address: 'an address of the packet, which tells the IP version',
+  },
+  members: {
+    counter: 'the counter that grew, as nstat names it; the first that may, when none did',
+    delta: 'how much it grew; null when not read before',
+    checksum: 'whose checksum was wrong: TCP, UDP, ICMP or IP; empty for other damage',
+  },
+
+  async before(source, netns) {
+    await Promise.all(FILES.map((path) => source.read(path, { netns, phase: 'before' })));
+  },
+
+  async collect(source, params) {
+    const prefix = await commandPrefix(source, params.netns);
+    const damage = textParam(params, 'damage') ?? 'checksum';
+    const reason = textParam(params, 'reason') ?? '';
+    const which =
+      damage !== 'checksum' ? damage : reason in COUNTERS ? reason : BY_PROTOCOL[textParam(params, 'protocol') ?? ''];
+    const version = (textParam(params, 'address') ?? '').includes(':') ? 6 : 4;
+    const counters = which === undefined ? [] : (COUNTERS[which]?.[version] ?? []);
+    const command = `${prefix}nstat -asz ${counters.join(' ')}`.trimEnd();
+    if (counters.length === 0) return unknown('no counter is kept for this kind of damage', command);
+    const read = async (phase: EvidencePhase): Promise<Map<string, number> | undefined> => {
+      const answers = await Promise.all(FILES.map((path) => source.read(path, where(params, phase))));
+      if (answers[0].status !== 'ok') return undefined;
+      const [snmp, netstat, snmp6] = answers.map((answer) => textOfAnswer(answer) ?? '');
+      return new Map([...parseSnmp(snmp), ...parseSnmp(netstat), ...parseSnmp6(snmp6)]);
+    };
+    const [before, after] = [await read('before'), await read('after')];
+    if (!after) return unknown(whyNot(await source.read(FILES[0], where(params, 'after'))), command);
+    const grown = counters.map((counter) => ({
+      counter,
+      delta: delta(before && (before.get(counter) ?? 0), after.get(counter) ?? 0),
+    }));
+    const best = grown.find((one) => (one.delta ?? 0) > 0) ?? grown[0];
+    const value = { ...best, checksum: damage === 'checksum' ? which!.replace(/_CSUM$/, '') : '' };
+    return known(value, command, `${best.counter} ${best.delta === null ? 'was not read before' : `+${best.delta}`}`);
+  },
+};
