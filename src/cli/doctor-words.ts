@@ -63,7 +63,6 @@ const CHINESE: Record<string, { what: string; hides: string }> = {
   'tool:iptables-save': { what: 'iptables-save', hides: 'iptables 规则及其计数器' },
   'tool:ethtool': { what: 'ethtool', hides: '驱动计数器、卸载特性、环大小' },
   'tool:conntrack': { what: 'conntrack', hides: '连接跟踪的条目与丢失' },
-  'tool:nsenter': { what: 'nsenter', hides: '其他网络命名空间（容器）中的证据' },
 };
 
 /** A check's texts in a language; one that has no words in it yet is told as it is. */

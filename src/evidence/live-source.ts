@@ -26,8 +26,8 @@ const PER_NETNS = /^\/proc\/(net|sys\/net|self\/net|thread-self\/net)(\/|$)/;
 
 /**
  * The host itself. Tools run by argument list, without a shell, with a fixed PATH and LC_ALL=C, within 2 s and 8 MiB.
- * Another network namespace is entered with nsenter, for that one command only; its files are read without a process. It
- * never throws: what cannot be had is `missing` or `failed` with the reason.
+ * Another network namespace is entered for one question only. It never throws: what cannot be had is `missing` or `failed`
+ * with the reason.
  */
 export function createLiveSource(options: LiveSourceOptions = {}): EvidenceSource {
   const timeoutMs = options.timeoutMs ?? 2000;
@@ -54,20 +54,24 @@ export function createLiveSource(options: LiveSourceOptions = {}): EvidenceSourc
     return openNetns(door, netns);
   }
 
-  async function execute(argv: readonly string[]): Promise<RawEvidence> {
+  /** @param fd network namespace to run it in; absent: this process' own */
+  async function execute(argv: readonly string[], fd?: number): Promise<RawEvidence> {
     // Loaded when the host is first asked: a replay runs no tools.
     const { execa } = await import('execa');
-    const result = await execa(argv[0], argv.slice(1), {
-      reject: false,
-      stdin: 'ignore',
-      stripFinalNewline: false,
-      extendEnv: false,
-      env: { LC_ALL: 'C', PATH: TOOL_PATH.join(':') },
-      cwd: '/',
-      timeout: timeoutMs,
-      forceKillAfterDelay: 500,
-      maxBuffer: maxBytes,
-    });
+    const start = () =>
+      execa(argv[0], argv.slice(1), {
+        reject: false,
+        stdin: 'ignore',
+        stripFinalNewline: false,
+        extendEnv: false,
+        env: { LC_ALL: 'C', PATH: TOOL_PATH.join(':') },
+        cwd: '/',
+        timeout: timeoutMs,
+        forceKillAfterDelay: 500,
+        maxBuffer: maxBytes,
+      });
+    // A child lives in the namespace in which it was started.
+    const result = await (fd === undefined ? start() : inNetworkNamespace(fd, start));
     if (result.timedOut) return failed(`took longer than ${timeoutMs / 1000} s`);
     if (result.isMaxBuffer) return failed(`printed more than ${maxBytes >> 20} MiB`);
     if (result.exitCode !== 0)
@@ -78,9 +82,7 @@ export function createLiveSource(options: LiveSourceOptions = {}): EvidenceSourc
   /** Runs a tool that is known to exist, in the asked namespace. */
   async function executeIn(tool: string, args: readonly string[], where: EvidenceWhere): Promise<RawEvidence> {
     if (!(await isElsewhere(where))) return execute([tool, ...args]);
-    const nsenter = await findTool('nsenter');
-    if (!nsenter) return { status: 'missing', why: missingTool('nsenter') };
-    return inside(where, ({ fd }) => execute([nsenter, `--net=/proc/${process.pid}/fd/${fd}`, '--', tool, ...args]));
+    return inside(where, ({ fd }) => execute([tool, ...args], fd));
   }
 
   async function inside(

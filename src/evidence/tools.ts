@@ -23,9 +23,6 @@ const PACKAGES: Record<string, string> = {
   conntrack: 'conntrack (Fedora: conntrack-tools)',
   ethtool: 'ethtool',
   'ovs-dpctl': 'openvswitch-switch (Fedora: openvswitch)',
-  nsenter: 'util-linux',
-  cat: 'coreutils',
-  ls: 'coreutils',
 };
 
 /** The tools that evidence may run; anything else is refused, whatever a parameter says. */

@@ -96,15 +96,6 @@ const TOOLS: readonly ToolPackages[] = [
     arch: 'conntrack-tools',
     alpine: 'conntrack-tools',
   },
-  {
-    name: 'nsenter',
-    hides: 'evidence in other network namespaces (containers)',
-    debian: 'util-linux',
-    fedora: 'util-linux',
-    suse: 'util-linux',
-    arch: 'util-linux',
-    alpine: 'util-linux-misc',
-  },
 ];
 
 type Family = Exclude<keyof ToolPackages, 'name' | 'hides'>;
