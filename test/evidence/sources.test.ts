@@ -94,9 +94,15 @@ describe('live source', () => {
       status: 'failed',
       why: 'took longer than 0.001 s',
     });
-    const brief = createLiveSource({ maxBytes: 4096 });
-    expect(await brief.read('/proc/kallsyms', after)).to.include({ status: 'failed' });
-    expect(await brief.run(['cat', '/proc/kallsyms'], after)).to.include({ status: 'failed' });
+    const brief = createLiveSource({ maxBytes: 64 });
+    expect(await brief.read('/proc/kallsyms', after)).to.deep.equal({
+      status: 'failed',
+      why: '/proc/kallsyms is longer than 0 MiB',
+    });
+    expect(await brief.run(['ip', '-s', 'link'], after)).to.deep.equal({
+      status: 'failed',
+      why: 'printed more than 0 MiB',
+    });
   });
 
   it('says that a namespace is gone', async () => {
