@@ -6,6 +6,7 @@ import type { FindingGroup } from '../rules/types.js';
 import { judgedLatency, overBudget } from './budget.js';
 import { flowsOf } from './flow-subjects.js';
 import { streamSubjects } from './stream-subjects.js';
+import { hopSubjects } from './hops.js';
 import type { DiagnosisRule } from './types.js';
 
 /** What one engine run is about: the fact `subject`, and what it was made of. */
@@ -28,7 +29,7 @@ export function subjectsOf(rule: DiagnosisRule, analysis: Analysis): Subject[] {
   if (findings) {
     for (const group of analysis.findings.filter(({ rule }) => findings.includes(rule))) {
       if (each === 'flow') subjects.push(...flowSubjects(group, analysis));
-      else subjects.push(findingSubject(group));
+      else subjects.push(findingSubject(group, analysis));
     }
   }
   if (segments) subjects.push(...segmentSubjects(segments, analysis));
@@ -36,12 +37,24 @@ export function subjectsOf(rule: DiagnosisRule, analysis: Analysis): Subject[] {
   if (each === 'unanswered') subjects.push(...unansweredSubjects(analysis));
   if (each === 'end') subjects.push(...endSubjects(analysis));
   if (each === 'stream') subjects.push(...streamSubjects(analysis));
+  if (each === 'hop') subjects.push(...hopSubjects(analysis));
   if (each === 'sched') subjects.push(...analysis.sched.map((sched) => ({ data: schedData(sched), sched })));
   if (each === 'host') subjects.push({ data: {} });
   return subjects;
 }
 
-function findingSubject(group: FindingGroup): Subject {
+/** Of a sample that was followed: the TTL that it was first seen with, and how often its device received it. */
+function sentWith(group: FindingGroup, { paths }: Analysis): { firstTtl: number; visits: number } {
+  const sample = group.samples.find((event) => event.packet);
+  const path = paths.find(({ id }) => id === sample?.path);
+  const firstTtl = path?.events.find((event) => (event.packet?.ttl ?? 0) > 0)?.packet?.ttl ?? sample?.packet?.ttl ?? 0;
+  const visits = path?.events.filter(
+    ({ role, device, netns }) => role === 'receive' && device === sample?.device && netns === sample.netns,
+  ).length;
+  return { firstTtl, visits: visits ?? 0 };
+}
+
+function findingSubject(group: FindingGroup, analysis: Analysis): Subject {
   const sample = group.samples.find((event) => event.packet);
   const packet = sample?.packet;
   const length = sample?.len ?? 0;
@@ -58,6 +71,8 @@ function findingSubject(group: FindingGroup): Subject {
         length,
         wireLength:
           packet.gsoSize > 0 && packet.payload > packet.gsoSize ? length - packet.payload + packet.gsoSize : length,
+        smac: packet.smac,
+        ...sentWith(group, analysis),
       }),
       ...group.subject,
       rule: group.rule,
@@ -71,9 +86,9 @@ function findingSubject(group: FindingGroup): Subject {
 }
 
 /** A group of findings once for each of its flows; as a whole when it has none. */
-function flowSubjects(group: FindingGroup, { pairs }: Analysis): Subject[] {
-  const subject = findingSubject(group);
-  const flows = flowsOf(group, pairs);
+function flowSubjects(group: FindingGroup, analysis: Analysis): Subject[] {
+  const subject = findingSubject(group, analysis);
+  const flows = flowsOf(group, analysis.pairs);
   return flows.length === 0
     ? [subject]
     : flows.map((flow) => ({ ...subject, flow: flow.flow, data: { ...subject.data, ...flow } }));

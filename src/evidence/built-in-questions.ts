@@ -1,5 +1,5 @@
 import { readCpuUsers } from './cpu-users.js';
-import { findNetns, ownNetnsInode } from './net-namespaces.js';
+import { findNetns, listNetns, ownNetnsInode } from './net-namespaces.js';
 import { readProcess } from './processes.js';
 import { findTapHolders } from './tap-holders.js';
 import type { RawEvidence } from './types.js';
@@ -9,6 +9,7 @@ import type { RawEvidence } from './types.js';
  * so that they are kept and recorded like any other.
  */
 export const BUILT_IN_QUESTIONS: ReadonlyMap<string, (args: readonly string[]) => Promise<RawEvidence>> = new Map([
+  ['vdiag:namespaces', describeNamespaces],
   ['vdiag:netns', describeNetns],
   ['vdiag:process', describeProcess],
   ['vdiag:tap-holders', describeTapHolders],
@@ -20,6 +21,14 @@ async function describeNetns([inode]: readonly string[]): Promise<RawEvidence> {
   if (Number(inode) === (await ownNetnsInode())) return ok({ own: true });
   const door = await findNetns(Number(inode));
   return door ? ok({ ...door }) : { status: 'failed', why: `network namespace ${inode} is gone` };
+}
+
+/** More network namespaces than this are not looked into for one question. */
+const MOST_NAMESPACES = 100;
+
+/** JSON: `{ "namespaces": [{ "inode": 4026531840, "own": true }, { "inode": …, "name": "web" }], "left": 0 }`. */
+async function describeNamespaces(): Promise<RawEvidence> {
+  return ok(await listNetns(MOST_NAMESPACES));
 }
 
 /** JSON of {@link ProcessState}. */

@@ -7,11 +7,13 @@ import { cpuRival } from './collectors/cpu-rival.js';
 import { tcFilter } from './collectors/tc-filter.js';
 import { ethtool } from './collectors/ethtool.js';
 import { firewallRule } from './collectors/firewall-rule.js';
+import { framePath } from './collectors/frame-path.js';
 import { interrupts, softirqs } from './collectors/interrupts.js';
 import { link } from './collectors/link.js';
 import { listener } from './collectors/listener.js';
 import { localPorts } from './collectors/local-ports.js';
 import { neighbour } from './collectors/neighbour.js';
+import { netmask } from './collectors/netmask.js';
 import { ovs } from './collectors/ovs.js';
 import { pathMtu } from './collectors/path-mtu.js';
 import { pressure } from './collectors/pressure.js';
@@ -19,6 +21,7 @@ import { processState } from './collectors/process.js';
 import { qdisc } from './collectors/qdisc.js';
 import { reassembly } from './collectors/reassembly.js';
 import { receiveErrors } from './collectors/receive-errors.js';
+import { returnRoute } from './collectors/return-route.js';
 import { route } from './collectors/route.js';
 import { routeMetrics } from './collectors/route-metrics.js';
 import { schedstat } from './collectors/schedstat.js';
@@ -63,10 +66,12 @@ export const COLLECTORS: ReadonlyMap<string, EvidenceCollector> = new Map(
     ethtool,
     firewallRule,
     interrupts,
+    framePath,
     link,
     listener,
     localPorts,
     neighbour,
+    netmask,
     ovs,
     pathMtu,
     pressure,
@@ -74,6 +79,7 @@ export const COLLECTORS: ReadonlyMap<string, EvidenceCollector> = new Map(
     qdisc,
     reassembly,
     receiveErrors,
+    returnRoute,
     route,
     routeMetrics,
     schedstat,

@@ -77,3 +77,29 @@ async function linkOf(path: string): Promise<string | undefined> {
     return undefined;
   }
 }
+
+/** A network namespace of the host, with a way to name it. */
+export interface ListedNetns {
+  inode: number;
+  name?: string;
+  pid?: number;
+  /** It is vdiag's own. */
+  own?: true;
+}
+
+/** The network namespaces of the host, named ones first, at most `most` of them; `left` counts the others. */
+export async function listNetns(most: number): Promise<{ namespaces: ListedNetns[]; left: number }> {
+  const own = await ownNetnsInode();
+  const found = new Map<number, ListedNetns>([[own, { inode: own, own: true }]]);
+  for (const name of await namesIn('/run/netns')) {
+    const inode = await inodeOf(`/run/netns/${name}`);
+    if (inode !== undefined && !found.has(inode)) found.set(inode, { inode, name });
+  }
+  for (const pid of await namesIn('/proc')) {
+    if (!/^\d+$/.test(pid)) continue;
+    const inode = Number(/^net:\[(\d+)\]$/.exec((await linkOf(`/proc/${pid}/ns/net`)) ?? '')?.[1]);
+    if (inode > 0 && !found.has(inode)) found.set(inode, { inode, pid: Number(pid) });
+  }
+  const all = [...found.values()];
+  return { namespaces: all.slice(0, most), left: Math.max(0, all.length - most) };
+}

@@ -141,6 +141,24 @@ const STREAM_MEMBERS: Record<string, FieldSpec> = {
   stall: text('the same, as a person writes it'),
 };
 
+const HOP_MEMBERS: Record<string, FieldSpec> = {
+  device: text('device that the packets came in by; where they were sent, the one that they left by'),
+  outDevice: text('device that they left by; empty when they were not seen to leave'),
+  netns: number('inode of the network namespace'),
+  came: flag('they came in there, and were not sent there'),
+  hop: number('0: the first namespace on the way, 1: the next …'),
+  last: flag('they were seen no farther'),
+  src: text('address that they come from'),
+  dst: text('address that they are for'),
+  count: number('packets that did not arrive, or were not answered'),
+  mac: text('Ethernet address that they were first seen with as destination'),
+  fromMac: text('Ethernet address that they were first seen with as source'),
+  seenDevice: text('device of the namespace that frames from `mac` came in by; empty when none was seen'),
+  macs: number('Ethernet addresses that packets of `dst` were seen with'),
+  macsText: text('those'),
+  flow: text('src → dst'),
+};
+
 const SCHED_MEMBERS: Record<string, FieldSpec> = {
   pid: number('process'),
   tid: number('thread that waited longest'),
@@ -167,6 +185,9 @@ const FINDING_MEMBERS: Record<string, FieldSpec> = {
   length: number('length of a sample, bytes'),
   wireLength: number('the same, or of a GSO packet that of each of its segments, bytes'),
   seconds: number('s from the first to the last event'),
+  smac: text('Ethernet address that a sample was first seen with as source'),
+  firstTtl: number('TTL that a sample was first seen with'),
+  visits: number('how often a sample came in by the device; 0: it was not followed'),
 };
 
 /** What a flow of a group of findings has beside the group's members. */
@@ -247,6 +268,7 @@ export function subjectMembers(
     ...(none || suspect.each === 'flow' ? FLOW_MEMBERS : {}),
     ...(none || suspect.each === 'unanswered' ? UNANSWERED_MEMBERS : {}),
     ...(none || suspect.each === 'stream' ? STREAM_MEMBERS : {}),
+    ...(none || suspect.each === 'hop' ? HOP_MEMBERS : {}),
     ...(none || suspect.each === 'sched' ? SCHED_MEMBERS : {}),
   };
 }

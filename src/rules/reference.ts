@@ -27,6 +27,7 @@ export function referenceTables(fields: Readonly<Record<string, FieldSpec>>): Re
     'subject-flow': members(subjectMembers({ each: 'flow' }, {})),
     'subject-unanswered': members(subjectMembers({ each: 'unanswered' }, {})),
     'subject-stream': members(subjectMembers({ each: 'stream' }, {})),
+    'subject-hop': members(subjectMembers({ each: 'hop' }, {})),
     'subject-sched': members(subjectMembers({ each: 'sched' }, {})),
     findings: members(DIAGNOSIS_FACTS.findings.members),
     run: members(DIAGNOSIS_FACTS.run.members),

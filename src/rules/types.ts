@@ -55,9 +55,9 @@ export interface SuspectSpec {
   segments?: string[];
   /**
    * `unanswered`: pairs of which one end alone was heard, where its packets were last received; `end`: both ends of every
-   * pair, in the namespace that each is in; `flow`, beside `findings`: every flow of a group, most hit first. `stream`: each direction of TCP between a pair that had any trouble.
+   * pair, in the namespace that each is in; `hop`: every network namespace on the way of packets that seem not to arrive; `flow`, beside `findings`: every flow of a group, most hit first. `stream`: each direction of TCP between a pair that had any trouble.
    */
-  each?: 'pair' | 'end' | 'flow' | 'unanswered' | 'stream' | 'sched' | 'host';
+  each?: 'pair' | 'end' | 'flow' | 'unanswered' | 'hop' | 'stream' | 'sched' | 'host';
 }
 
 /** A diagnosis rule after loading. */

@@ -1,3 +1,4 @@
+import type { Json } from '../../base/json.js';
 import {
   commandPrefix,
   deviceParam,
@@ -35,11 +36,14 @@ export const route: EvidenceCollector = {
     src: 'source address',
     iif: 'device it came in by; not used for a packet whose source is an address of this host',
     mark: 'firewall mark',
+    device: 'device that is asked about, for `byDevice`',
   },
   members: {
     type: 'unicast, local, broadcast, multicast; blackhole, unreachable, prohibit, throw; `none`: no route; `reverse-path`: refused by rp_filter; `martian`: its source cannot be; `not-forwarded`: there is a route, but forwarding is off',
     found: 'there is a route that packets can take',
     device: 'device it leaves by; empty without',
+    byDevice: 'it leaves by the device that is asked about; false without',
+    holder: 'device that has the address, if it is one of this host; empty otherwise',
     gateway: 'next hop; empty when it is on the link',
     prefsrc: 'source address the kernel would choose; empty when it says none',
     mtu: 'MTU of the route, else of its device; null when neither is known',
@@ -47,7 +51,11 @@ export const route: EvidenceCollector = {
     rejecting: 'the route that refuses: `blackhole 10.99.1.0/24`; empty without one',
     rejectingTable: 'table that holds it; empty for main',
     rule: 'routing rule that refuses it: `32765: from 10.92.0.9 to 10.98.0.0/16 prohibit`; empty without one',
+    rulePriority: "that rule's priority; -1 without one",
+    ruleAction: 'prohibit, unreachable or blackhole; empty without a rule',
+    hairpin: 'the packet would leave by the device that it came in by; false without iif',
     forwarding: 'forwarding is on for `iif`; null without iif',
+    forwardingSetting: 'the setting that decides that: `net.ipv4.ip_forward`; empty without iif',
     removeCommand: 'removes the route or rule that refuses; empty without one',
     restoreCommand: 'undoes that; empty without one',
   },
@@ -61,13 +69,21 @@ export const route: EvidenceCollector = {
     const answer = await ask(source, params, words);
     if (answer.failure) return unknown(answer.failure, command);
     const iif = deviceParam(params, 'iif');
-    const forwarding = iif === undefined ? null : await isForwarding(source, params, iif, dst);
+    const forward = iif === undefined ? NOT_ASKED : await forwardingOf(source, params, iif, dst);
+    const { forwarding } = forward;
     if (answer.route && isUsable(answer.route)) {
       const value = routeValue(answer.route);
       const mtu = value.mtu ?? (await deviceMtu(source, params, value.device));
-      return known({ ...value, mtu, forwarding }, command, routeText(dst, value));
+      const hairpin = words.includes('iif') && value.device === iif;
+      // IPv6 finds the route and refuses only then to go it (ip6_forward).
+      const refused = words.includes('iif') && value.type === 'unicast' && forwarding === false;
+      const type = refused ? 'not-forwarded' : value.type;
+      const holder = value.type === 'local' ? await holderOf(source, params, dst) : '';
+      const byDevice = value.device === deviceParam(params);
+      const text = `${routeText(dst, value)}${holder && `, an address of ${holder}`}${refused ? `, but ${forward.forwardingSetting} is 0` : ''}`;
+      return known({ ...value, type, mtu, hairpin, byDevice, holder, ...forward }, command, text);
     }
-    const cause = await rejection(source, params, dst, prefix);
+    const cause = await rejection(source, params, dst, answer.type, prefix);
     let type = answer.type;
     if (words.includes('iif')) {
       // Without forwarding the kernel says "No route to host" whatever its tables hold (ip_route_input_slow).
@@ -81,10 +97,10 @@ export const route: EvidenceCollector = {
     const because =
       cause.rejecting ||
       (cause.rule && `rule ${cause.rule}`) ||
-      (forwarding === false ? `forwarding is off for ${iif}` : '');
+      (forwarding === false ? `${forward.forwardingSetting} is 0` : '');
     const said = answer.error ? ` (${answer.error})` : '';
     const text = `${dst}: ${type === 'none' ? 'no route' : type}${said}${because ? `, ${because}` : ''}`;
-    return known({ ...NO_ROUTE, type, error: answer.error, ...cause, forwarding }, command, text);
+    return known({ ...NO_ROUTE, type, error: answer.error, ...cause, ...forward }, command, text);
   },
 };
 
@@ -124,8 +140,11 @@ async function ask(source: EvidenceSource, params: EvidenceParams, words: string
   return type && answer.status === 'failed' ? { type, error } : { type: 'none', error, failure: answer.why };
 }
 
+/** Types of routes, and actions of rules, that take no packet on. */
+const REFUSALS = ['blackhole', 'unreachable', 'prohibit', 'throw'];
+
 function isUsable(route: Record<string, unknown>): boolean {
-  return !['blackhole', 'unreachable', 'prohibit', 'throw'].includes(stringIn(route, 'type') ?? 'unicast');
+  return !REFUSALS.includes(stringIn(route, 'type') ?? 'unicast');
 }
 
 async function deviceMtu(source: EvidenceSource, params: EvidenceParams, device: string): Promise<number | null> {
@@ -133,6 +152,12 @@ async function deviceMtu(source: EvidenceSource, params: EvidenceParams, device:
     textOfAnswer(await source.run(['ip', '-j', '-s', '-d', 'link', 'show'], where(params, 'after'))) ?? '-',
   );
   return links?.find((link) => link.name === device)?.mtu ?? null;
+}
+
+/** Device that has an address of this host. */
+async function holderOf(source: EvidenceSource, params: EvidenceParams, address: string): Promise<string> {
+  const answer = await source.run(['ip', '-j', 'address', 'show', 'to', address], where(params, 'after'));
+  return stringIn(parseObjects(textOfAnswer(answer) ?? '')?.[0] ?? {}, 'ifname') ?? '';
 }
 
 const NO_ROUTE = {
@@ -146,9 +171,23 @@ const NO_ROUTE = {
   rejecting: '',
   rejectingTable: '',
   rule: '',
+  rulePriority: -1,
+  ruleAction: '',
+  hairpin: false,
+  byDevice: false,
+  holder: '',
   removeCommand: '',
   restoreCommand: '',
 };
+
+/** Whether packets that came in by a device are passed on, and what decides it. */
+interface Forwarding {
+  forwarding: boolean | null;
+  forwardingSetting: string;
+  [name: string]: Json;
+}
+
+const NOT_ASKED: Forwarding = { forwarding: null, forwardingSetting: '' };
 
 function routeValue(route: Record<string, unknown>): typeof NO_ROUTE {
   const type = stringIn(route, 'type') ?? 'unicast';
@@ -174,37 +213,64 @@ function routeText(dst: string, value: typeof NO_ROUTE): string {
   return words.filter(Boolean).join(' ');
 }
 
-async function isForwarding(
+/**
+ * IPv4 asks the device that a packet came in by (IN_DEV_FORWARD); IPv6 asks `conf.all`, or since 6.17 whether the device
+ * has `force_forwarding` (net/ipv6/ip6_output.c).
+ */
+async function forwardingOf(
   source: EvidenceSource,
   params: EvidenceParams,
   iif: string,
   dst: string,
-): Promise<boolean | null> {
-  const family = dst.includes(':') ? 'ipv6' : 'ipv4';
-  const text = textOfAnswer(
-    await source.read(`/proc/sys/net/${family}/conf/${iif}/forwarding`, where(params, 'after')),
-  );
-  return text === undefined ? null : text.trim() !== '0';
+): Promise<Forwarding> {
+  const read = async (path: string): Promise<boolean | null> => {
+    const text = textOfAnswer(await source.read(`/proc/sys/net/${path}`, where(params, 'after')));
+    return text === undefined ? null : text.trim() !== '0';
+  };
+  if (dst.includes(':')) {
+    const all = await read('ipv6/conf/all/forwarding');
+    const forced = all === false && (await read(`ipv6/conf/${iif}/force_forwarding`)) === true;
+    return { forwarding: forced || all, forwardingSetting: 'net.ipv6.conf.all.forwarding' };
+  }
+  const own = await read(`ipv4/conf/${iif}/forwarding`);
+  const all = own === false ? await read('ipv4/ip_forward') : true;
+  // sysctl swaps dots and slashes, so that a VLAN's name can be told from a path.
+  const name = `net.ipv4.conf.${iif.replaceAll('.', '/')}.forwarding`;
+  return { forwarding: own, forwardingSetting: all === false ? 'net.ipv4.ip_forward' : name };
 }
+
+type Rejection = Pick<
+  typeof NO_ROUTE,
+  'rejecting' | 'rejectingTable' | 'rule' | 'rulePriority' | 'ruleAction' | 'removeCommand' | 'restoreCommand'
+>;
 
 /** The route or rule that makes the kernel refuse this destination. */
 async function rejection(
   source: EvidenceSource,
   params: EvidenceParams,
   dst: string,
+  type: string,
   prefix: string,
-): Promise<Pick<typeof NO_ROUTE, 'rejecting' | 'rejectingTable' | 'rule' | 'removeCommand' | 'restoreCommand'>> {
+): Promise<Rejection> {
   const version = dst.includes(':') ? '-6' : '-4';
   const [routes, rules] = await Promise.all([
     source.run(['ip', '-j', version, 'route', 'show', 'table', 'all', 'to', 'match', dst], where(params, 'after')),
     source.run(['ip', '-j', version, 'rule', 'show'], where(params, 'after')),
   ]);
+  // One of another kind than the kernel's answer is not asked, or not reached.
+  const isOfKind = (kind: string): boolean => REFUSALS.includes(kind) && (kind === type || !REFUSALS.includes(type));
   const refusing = (parseObjects(textOfAnswer(routes) ?? '') ?? [])
-    .filter((one) => ['blackhole', 'unreachable', 'prohibit', 'throw'].includes(stringIn(one, 'type') ?? ''))
+    .filter((one) => isOfKind(stringIn(one, 'type') ?? ''))
     .filter((one) => stringIn(one, 'dst') === 'default' || addressFits(dst, stringIn(one, 'dst') ?? '') === 'yes')
     .sort((a, b) => prefixLength(b) - prefixLength(a))[0];
-  const nothing = { rejecting: '', rejectingTable: '', rule: '', removeCommand: '', restoreCommand: '' };
-  if (refusing) {
+  const order = parseObjects(textOfAnswer(rules) ?? '') ?? [];
+  const priorityOf = (one: Record<string, unknown> | undefined): number => (one && numberIn(one, 'priority')) ?? -1;
+  const refusingRule = order.find((one) => isOfKind(stringIn(one, 'action') ?? '') && ruleFits(one, dst, params));
+  const leads = order.find((one) => stringIn(one, 'table') === (refusing && (stringIn(refusing, 'table') ?? 'main')));
+  const rule = refusing && priorityOf(leads) <= priorityOf(refusingRule) ? undefined : refusingRule;
+  const { rejecting, rejectingTable, rule: noRule, rulePriority, ruleAction, removeCommand, restoreCommand } = NO_ROUTE;
+  const nothing = { rejecting, rejectingTable, rule: noRule, rulePriority, ruleAction, removeCommand, restoreCommand };
+  if (refusing && !rule) {
     const rejecting = `${stringIn(refusing, 'type')} ${stringIn(refusing, 'dst')}`;
     const table = stringIn(refusing, 'table') ?? '';
     const words = [...rejecting.split(' '), ...(table ? ['table', table] : [])];
@@ -218,20 +284,20 @@ async function rejection(
       restoreCommand: own ? '' : `${prefix}${shellLine(['ip', version, 'route', 'add', ...words])}`,
     };
   }
-  const rule = (parseObjects(textOfAnswer(rules) ?? '') ?? []).find((one) => ruleRefuses(one, dst, params));
   if (!rule) return nothing;
   const words = ruleWords(rule);
   const priority = String(numberIn(rule, 'priority') ?? '');
   return {
     ...nothing,
     rule: `${priority}: ${words.join(' ')}`,
+    rulePriority: Number(priority || -1),
+    ruleAction: stringIn(rule, 'action') ?? '',
     removeCommand: `${prefix}${shellLine(['ip', version, 'rule', 'del', 'priority', priority])}`,
     restoreCommand: `${prefix}${shellLine(['ip', version, 'rule', 'add', 'priority', priority, ...words])}`,
   };
 }
 
-function ruleRefuses(rule: Record<string, unknown>, dst: string, params: EvidenceParams): boolean {
-  if (!['blackhole', 'unreachable', 'prohibit'].includes(stringIn(rule, 'action') ?? '')) return false;
+function ruleFits(rule: Record<string, unknown>, dst: string, params: EvidenceParams): boolean {
   const range = (name: 'src' | 'dst'): string | undefined => rangeOf(rule, name);
   const src = textParam(params, 'src');
   if (range('dst') !== undefined && addressFits(dst, range('dst')!) !== 'yes') return false;
