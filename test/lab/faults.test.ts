@@ -108,7 +108,7 @@ describe('lab: faults', () => {
       /altered\.yaml:16:\d+: there is no endpoint "z"/,
     );
     expect(() => loadFault(altered('needs: [tbf]', 'needs: [tfb]'))).to.throw(/needs "tfb" is not known/);
-    expect(() => loadFault(altered('max: 10s', 'max: ten'))).to.throw(/traffic/);
+    expect(() => loadFault(altered('max: 5s', 'max: ten'))).to.throw(/traffic/);
   });
 
   it('bounds traffic, whatever a file says', () => {
