@@ -23,16 +23,14 @@ try {
   for (const direction of [0, 1] as const) carry(taps[direction]!, taps[1 - direction]!, direction, impairers);
   process.stdout.write('{"listening":true}\n');
 } catch (error) {
-  process.stdout.write(`${JSON.stringify({ error: (error as Error).message })}\n`);
-  process.exitCode = 1;
-  end();
+  process.stdout.write(`${JSON.stringify({ error: (error as Error).message })}\n`, end);
 }
 setTimeout(end, plan.maxMs);
 process.stdin.resume().on('end', end);
 
-/** One read is always under way: it would keep the process alive. */
+/** A read is always under way, and leaving in order would wait for it: until a frame comes, which may be never. */
 function end(): void {
-  process.exit();
+  process.kill(process.pid, 'SIGKILL');
 }
 
 /** Frame by frame, in order, for ever. */
