@@ -90,11 +90,20 @@ const ECHO: Record<string, Record<number, string>> = {
   ICMPv6: { 128: 'request', 129: 'reply' },
 };
 
-/** A SYN asks and its answer replies; of anything else, who of the two spoke first asks. */
-function directionOf({ src, dst, proto }: Parts, packet: PacketView | undefined, pairs: readonly PairStats[]): string {
+/** Ports below are given to services, those from here on to clients (net.ipv4.ip_local_port_range by default). */
+const FIRST_CLIENT_PORT = 32_768;
+
+/** A SYN asks and its answer replies; else the ports tell, and of what has none, who of the two spoke first. */
+function directionOf(
+  { src, dst, proto, sport, dport }: Parts,
+  packet: PacketView | undefined,
+  pairs: readonly PairStats[],
+): string {
   if (packet?.flags.includes('S')) return packet.flags.includes('.') ? 'reply' : 'request';
   const echo = packet && ECHO[proto]?.[packet.icmpType];
   if (echo) return echo;
+  const fromClient = sport >= FIRST_CLIENT_PORT;
+  if (sport > 0 && dport > 0 && fromClient !== dport >= FIRST_CLIENT_PORT) return fromClient ? 'request' : 'reply';
   const pair = pairs.find(({ a, b }) => (a === src && b === dst) || (a === dst && b === src));
   if (!pair) return '';
   return pair.a === src ? 'request' : 'reply';

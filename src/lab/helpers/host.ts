@@ -3,7 +3,10 @@ import { libc, need } from './libc.js';
 import type { HelperWords } from './words.js';
 
 const CLONE_NEWNET = 0x40000000;
-const FOLDER = '/proc/sys/net/core';
+const FILES: Record<string, string> = {
+  netdev_max_backlog: '/proc/sys/net/core/netdev_max_backlog',
+  nf_conntrack_max: '/proc/sys/net/netfilter/nf_conntrack_max',
+};
 /** A fault lasts no longer, whatever becomes of the lab. */
 const MOST_MS = 120_000;
 
@@ -18,17 +21,17 @@ export function changeHost(told: HelperWords, ready: () => void): void {
   if (process.env[OWN_HOST] !== 'own') throw new Error(`this changes the whole machine: ${OWN_HOST}=own allows it`);
   const before = Object.fromEntries(Object.keys(told).map((name) => [name, inHost(() => read(name))]));
   const restore = (): void => {
-    for (const [name, value] of Object.entries(before)) inHost(() => writeFileSync(`${FOLDER}/${name}`, value));
+    for (const [name, value] of Object.entries(before)) inHost(() => writeFileSync(FILES[name], value));
     process.exit(0);
   };
   process.on('SIGTERM', restore).on('SIGINT', restore);
   setTimeout(restore, MOST_MS);
-  for (const [name, value] of Object.entries(told)) inHost(() => writeFileSync(`${FOLDER}/${name}`, value));
+  for (const [name, value] of Object.entries(told)) inHost(() => writeFileSync(FILES[name], value));
   ready();
 }
 
 function read(name: string): string {
-  return readFileSync(`${FOLDER}/${name}`, 'utf8').trim();
+  return readFileSync(FILES[name], 'utf8').trim();
 }
 
 /** Does something in the machine's first network namespace, then comes back: the lab ends the processes in its own. */
