@@ -1,0 +1,172 @@
+import { expect } from 'chai';
+import { COLLECTORS } from '../../../src/evidence/index.js';
+import type { EvidenceParams, EvidenceSource, Fact } from '../../../src/evidence/types.js';
+
+/** A host that answers from a list: `phase command` or `phase path`, or without the phase for both. */
+function hostWith(answers: Record<string, string>): EvidenceSource {
+  const answer = (question: string, phase: string) => {
+    const text = answers[`${phase} ${question}`] ?? answers[question];
+    return Promise.resolve(
+      text === undefined ? ({ status: 'missing', why: `no ${question}` } as const) : ({ status: 'ok', text } as const),
+    );
+  };
+  return {
+    run: (argv, { phase }) => answer(argv.join(' '), phase),
+    read: (path, { phase }) => answer(path, phase),
+    list: (path, { phase }) => answer(path, phase),
+  };
+}
+
+async function valueOf(name: string, answers: Record<string, string>, params: EvidenceParams) {
+  const fact: Fact = await COLLECTORS.get(name)!.collect(hostWith(answers), params);
+  return fact.known ? fact.value : { unknown: fact.why };
+}
+
+const link = (ifname: string, mtu: number, more: object = {}): object => ({
+  ...{ ifindex: 2, ifname, mtu, flags: ['UP', 'LOWER_UP'], operstate: 'UP', link_type: 'ether' },
+  ...more,
+});
+const links = (...list: object[]): Record<string, string> => ({
+  'ip -j -s -d link show': JSON.stringify(list),
+});
+
+describe('evidence: path-mtu', () => {
+  const route = (answer: object): Record<string, string> => ({ 'ip -j route get 10.0.0.9': JSON.stringify([answer]) });
+  const host = { ...links(link('eth0', 1500), link('wan', 1400)), ...route({ dst: '10.0.0.9', dev: 'wan' }) };
+
+  it('compares a packet with the device that it leaves by', async () => {
+    const params = { dst: '10.0.0.9', length: 1500 };
+    expect(await valueOf('path-mtu', host, params)).to.include({
+      ...{ device: 'wan', deviceMtu: 1400, limit: 1400, tooLong: true, learnt: null, mss: 1360 },
+      ...{ raiseMtuCommand: 'ip link set dev wan mtu 1500', restoreMtuCommand: 'ip link set dev wan mtu 1400' },
+    });
+    expect(await valueOf('path-mtu', host, { ...params, length: 1400 })).to.include({ tooLong: false });
+  });
+
+  it('knows what the kernel learnt from an ICMP error, and what a route was given', async () => {
+    const learnt = { dst: '10.0.0.9', dev: 'eth0', cache: [], expires: 599, metrics: [{ mtu: 1280 }] };
+    expect(await valueOf('path-mtu', { ...host, ...route(learnt) }, { dst: '10.0.0.9' })).to.include({
+      ...{ device: 'eth0', deviceMtu: 1500, limit: 1280, learnt: 1280, tooLong: null, raiseMtuCommand: '' },
+    });
+    const set = { dst: '10.0.0.9', dev: 'eth0', metrics: [{ mtu: 1300 }] };
+    expect(await valueOf('path-mtu', { ...host, ...route(set) }, { dst: '10.0.0.9' })).to.include({
+      ...{ limit: 1300, learnt: null },
+    });
+  });
+
+  it('names the narrow device only where the error came from this host and its MTU is that', async () => {
+    const own = { 'ip -j route get 10.0.0.1': '[{"type":"local","dev":"lo"}]' };
+    const params = { dst: '10.0.0.9', told: 1400, reporter: '10.0.0.1' };
+    expect(await valueOf('path-mtu', { ...host, ...own }, params)).to.include({ own: true, narrow: 'wan' });
+    expect(await valueOf('path-mtu', { ...host, ...own }, { ...params, told: 1300 })).to.include({ narrow: '' });
+    const other = { 'ip -j route get 10.0.0.1': '[{"dst":"10.0.0.1","dev":"eth0"}]' };
+    expect(await valueOf('path-mtu', { ...host, ...other }, params)).to.include({ own: false, narrow: '' });
+    expect(await valueOf('path-mtu', host, { ...params, dst: '10.0.0.9; reboot' })).to.have.property('unknown');
+  });
+});
+
+describe('evidence: link sizes', () => {
+  it('a bridge port takes its MTU, the Ethernet header and a VLAN tag', async () => {
+    const host = links(link('vmb', 1400));
+    const fits = async (frame: number) => (await valueOf('link', host, { device: 'vmb', frame })).tooLong;
+    expect(await fits(1418)).to.equal(false);
+    expect(await fits(1419)).to.equal(true);
+    const value = await valueOf('link', host, { device: 'vmb', frame: 1514 });
+    expect(value).to.include({ raiseMtuCommand: 'ip link set dev vmb mtu 1500' });
+    expect(await valueOf('link', host, { device: 'vmb' })).to.include({ tooLong: null, raiseMtuCommand: '' });
+  });
+});
+
+describe('evidence: tunnel-mtu', () => {
+  const vxlan = (mtu: number, data: object): object =>
+    link('vx42', mtu, { ifindex: 3, linkinfo: { info_kind: 'vxlan', info_data: { id: 42, ...data } } });
+
+  it('leaves room for 50 bytes over IPv4, for 70 over IPv6', async () => {
+    const params = { kind: 'vxlan', below: 'eth1' };
+    const over4 = links(link('eth1', 1500), vxlan(1500, { remote: '10.0.0.2' }));
+    expect(await valueOf('tunnel-mtu', over4, params)).to.include({
+      ...{ device: 'vx42', mtu: 1500, belowMtu: 1500, overhead: 50, needed: 1450, tooLarge: true },
+    });
+    const fits = links(link('eth1', 1500), vxlan(1450, { remote: '10.0.0.2' }));
+    expect(await valueOf('tunnel-mtu', fits, params)).to.include({ tooLarge: false });
+    const over6 = links(link('eth1', 1500), vxlan(1450, { remote6: 'fd00::2' }));
+    expect(await valueOf('tunnel-mtu', over6, params)).to.include({ overhead: 70, needed: 1430, tooLarge: true });
+    const none = links(link('eth1', 1500));
+    expect(await valueOf('tunnel-mtu', none, params)).to.have.property('unknown');
+  });
+});
+
+describe('evidence: reassembly', () => {
+  const host = {
+    '/proc/net/sockstat': 'sockets: used 9\nFRAG: inuse 14 memory 34000\n',
+    '/proc/net/sockstat6': 'FRAG6: inuse 0 memory 0\n',
+    '/proc/sys/net/ipv4/ipfrag_high_thresh': '32768\n',
+    '/proc/sys/net/ipv4/ipfrag_low_thresh': '16384\n',
+    '/proc/sys/net/ipv4/ipfrag_time': '30\n',
+    '/proc/sys/net/ipv6/ip6frag_high_thresh': '4194304\n',
+    '/proc/sys/net/ipv6/ip6frag_low_thresh': '3145728\n',
+    '/proc/sys/net/ipv6/ip6frag_time': '60\n',
+    'before /proc/net/snmp': 'Ip: ReasmTimeout ReasmFails\nIp: 1 10\n',
+    'after /proc/net/snmp': 'Ip: ReasmTimeout ReasmFails\nIp: 1 25\n',
+    'before /proc/net/netstat': 'IpExt: ReasmOverlaps\nIpExt: 0\n',
+    'after /proc/net/netstat': 'IpExt: ReasmOverlaps\nIpExt: 4\n',
+    'before /proc/net/snmp6': 'Ip6ReasmFails\t2\n',
+    'after /proc/net/snmp6': 'Ip6ReasmFails\t2\n',
+  };
+
+  it('is full when what waits takes more than the limit, of each IP version its own', async () => {
+    expect(await valueOf('reassembly', host, { family: '10.0.0.1' })).to.include({
+      ...{ waiting: 14, memory: 34_000, highThresh: 32_768, full: true, timeout: 30 },
+      ...{ failsDelta: 15, timeoutsDelta: 0, overlapsDelta: 4, setting: 'net.ipv4.ipfrag_high_thresh' },
+      ...{ needed: 4_194_304, raiseLimitCommand: 'sysctl -w net.ipv4.ipfrag_high_thresh=4194304' },
+    });
+    expect(await valueOf('reassembly', host, { family: 'fd00::1' })).to.include({
+      ...{ waiting: 0, full: false, failsDelta: 0, overlapsDelta: null, timeout: 60 },
+    });
+  });
+
+  it('is full when the limit is 0, which switches it off', async () => {
+    const off = {
+      ...host,
+      '/proc/sys/net/ipv4/ipfrag_high_thresh': '0\n',
+      '/proc/net/sockstat': 'FRAG: inuse 0 memory 0\n',
+    };
+    expect(await valueOf('reassembly', off, {})).to.include({ full: true });
+  });
+
+  it('does not know what was not read before', async () => {
+    const { 'before /proc/net/snmp': _, ...late } = host;
+    expect(await valueOf('reassembly', late, {})).to.include({ failsDelta: null, timeoutsDelta: null });
+  });
+});
+
+describe('evidence: receive-errors', () => {
+  const host = {
+    'before /proc/net/snmp': 'Ip: InHdrErrors\nIp: 0\nTcp: InErrs InCsumErrors\nTcp: 3 2\nUdp: InCsumErrors\nUdp: 0\n',
+    'after /proc/net/snmp': 'Ip: InHdrErrors\nIp: 6\nTcp: InErrs InCsumErrors\nTcp: 9 7\nUdp: InCsumErrors\nUdp: 4\n',
+    'before /proc/net/netstat': 'IpExt: InTruncatedPkts InCsumErrors\nIpExt: 0 0\n',
+    'after /proc/net/netstat': 'IpExt: InTruncatedPkts InCsumErrors\nIpExt: 0 6\n',
+    'before /proc/net/snmp6': '',
+    'after /proc/net/snmp6': 'Udp6InCsumErrors\t3\n',
+  };
+
+  it('asks the counter of the checksum that was wrong, of the right IP version', async () => {
+    const asked = (reason: string, address = '10.0.0.1') =>
+      valueOf('receive-errors', host, { damage: 'checksum', reason, address });
+    expect(await asked('TCP_CSUM')).to.include({ counter: 'TcpInCsumErrors', delta: 5, checksum: 'TCP' });
+    expect(await asked('UDP_CSUM')).to.include({ counter: 'UdpInCsumErrors', delta: 4 });
+    expect(await asked('UDP_CSUM', 'fd00::1')).to.include({ counter: 'Udp6InCsumErrors', delta: 3 });
+    expect(await asked('IP_CSUM')).to.include({ counter: 'IpExtInCsumErrors', delta: 6, checksum: 'IP' });
+    expect(await asked('SKB_CSUM')).to.have.property('unknown');
+  });
+
+  it('goes by the protocol where the kernel gives no reason', async () => {
+    const params = { damage: 'checksum', protocol: 'TCP', address: '10.0.0.1' };
+    expect(await valueOf('receive-errors', host, params)).to.include({ counter: 'TcpInCsumErrors', delta: 5 });
+  });
+
+  it('of several counters names the one that grew', async () => {
+    const params = { damage: 'truncated', address: '10.0.0.1' };
+    expect(await valueOf('receive-errors', host, params)).to.include({ counter: 'TcpInErrs', delta: 6, checksum: '' });
+  });
+});
