@@ -62,6 +62,7 @@ export const socket: EvidenceCollector = {
     rttMs: 'smoothed round trip, ms; null when it is no connection',
     retransmits: 'segments sent again since it was made; null when it is no connection',
     sndWnd: "the peer's window, bytes; null when unknown",
+    ephemeral: 'the port is one of those that the kernel gives to who asks (net.ipv4.ip_local_port_range)',
     elsewhere: 'other addresses on which this port is served: `127.0.0.1:80`; empty without',
   },
 
@@ -87,12 +88,14 @@ export const socket: EvidenceCollector = {
     const address = textParam(params, 'address');
     const listener = sockets.find((one) => isOpen(one) && takes(one, address));
     const chosen = connection(sockets, params) ?? listener;
+    const [low = 0, high = 0] = await settingOf(source, params, 'net.ipv4.ip_local_port_range');
+    const ephemeral = port >= low && port <= high;
     const elsewhere = sockets.filter((one) => isOpen(one) && !takes(one, address)).map(nameOf);
     if (!chosen) {
       const blocked = sockets.find(isOpen);
       const other = elsewhere.length > 0 ? `, only on ${elsewhere.join(', ')}` : '';
       return known(
-        { ...NONE, ...(await ownerOf(source, blocked)), elsewhere: elsewhere.join(', ') },
+        { ...NONE, ephemeral, ...(await ownerOf(source, blocked)), elsewhere: elsewhere.join(', ') },
         command,
         `nothing listens on ${protocol} port ${port}${address ? ` of ${address}` : ''}${other}`,
       );
@@ -112,6 +115,7 @@ export const socket: EvidenceCollector = {
       ...(await roomOf(source, params, chosen, dropsDelta)),
       listens: listener !== undefined,
       dropsDelta,
+      ephemeral,
       elsewhere: elsewhere.join(', '),
     };
     return known(value, command, textOf(chosen, owner, dropsDelta, params));
@@ -154,6 +158,7 @@ const NONE = {
   rttMs: null,
   retransmits: null,
   sndWnd: null,
+  ephemeral: false,
   elsewhere: '',
 };
 
