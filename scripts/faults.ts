@@ -18,8 +18,9 @@ import { projectImage } from '../test/support/vm-project.js';
 
 const USAGE = `usage: npm run faults -- [FILTER] [options]
   FILTER           a family (firewall, routing …), or a part of a fault's id or variant
-  --kernel NAME    ${KERNELS.join(', ')}, or here: this machine's own kernel (repeatable; default: all)
-  --seed N         chooses ports, rates, sizes (default: the day)
+  --kernel NAME    ${KERNELS.join(', ')}, or here: this machine's own kernel (repeatable): every variant on each of them;
+                   default: every variant on one of them, which one by the seed
+  --seed N         chooses ports, rates, sizes, kernels (default: the day)
   --third          a third of the runs, which one by the seed: what CI runs
   --json           one JSON document instead of the table
   --verify-remedy  run each article's remedy and look again, then its undo
@@ -39,7 +40,8 @@ type Where = KernelName | typeof HERE;
 
 interface Wanted {
   filter?: string;
-  kernels: Where[];
+  /** Each takes every variant; absent: each variant goes to one kernel. */
+  kernels?: Where[];
   seed: number;
   third: boolean;
   json: boolean;
@@ -77,7 +79,7 @@ function wantedBy(argv: string[]): Wanted | 'help' {
       throw new Error(`--${option} ${text}: expected a whole number from ${least} on`);
     return Number(text);
   };
-  const kernels = (values.kernel ?? [HERE, ...KERNELS]).map((name): Where => {
+  const kernels = values.kernel?.map((name): Where => {
     if (name !== HERE && !isKernelName(name))
       throw new Error(`there is no kernel "${name}"; expected ${[HERE, ...KERNELS].join(', ')}`);
     return name;
@@ -95,6 +97,19 @@ function wantedBy(argv: string[]): Wanted | 'help' {
     again: values.again || values.gate,
     jobs: number('jobs', values.jobs, 1),
   };
+}
+
+/** A case and the kernel that it goes to. */
+interface Pair {
+  kernel: Where;
+  one: BenchCase;
+}
+
+/** Which kernel takes which case. */
+function pairsOf(cases: readonly BenchCase[], { kernels, seed }: Wanted): Pair[] {
+  if (kernels) return kernels.flatMap((kernel) => cases.map((one) => ({ kernel, one })));
+  const all: Where[] = [HERE, ...KERNELS];
+  return cases.map((one, i) => ({ kernel: all[(i + seed) % all.length], one }));
 }
 
 /** Cases of one boot (or, here, of one process). */
@@ -159,7 +174,7 @@ async function runAll(batches: readonly Batch[], wanted: Wanted): Promise<Scored
   return batches.flatMap((batch) => scored.get(batch) ?? []);
 }
 
-function batchesOf(pairs: readonly { kernel: Where; one: BenchCase }[]): Batch[] {
+function batchesOf(pairs: readonly Pair[]): Batch[] {
   const batches: Batch[] = [];
   for (const kernel of new Set(pairs.map((pair) => pair.kernel))) {
     const cases = pairs.filter((pair) => pair.kernel === kernel).map(({ one }) => one);
@@ -218,11 +233,10 @@ async function main(): Promise<number> {
     process.stdout.write(`${USAGE}\n`);
     return 0;
   }
-  const { seed, kernels } = wanted;
-  let pairs: { kernel: Where; one: BenchCase }[];
+  const { seed } = wanted;
+  let pairs: Pair[];
   try {
-    const cases = benchCases(wanted.filter, seed);
-    pairs = kernels.flatMap((kernel) => cases.map((one) => ({ kernel, one })));
+    pairs = pairsOf(benchCases(wanted.filter, seed), wanted);
   } catch (error) {
     if (!(error instanceof VdiagError)) throw error;
     say(`faults: ${error.message}`);
@@ -230,7 +244,7 @@ async function main(): Promise<number> {
   }
   if (wanted.third) pairs = pairs.filter((_, i) => i % 3 === seed % 3);
   if (wanted.verify) pairs = pairs.filter(({ one }) => one.instance.fault['remedy-works']);
-  if (kernels.some((kernel) => kernel !== HERE)) await prepare(kernels);
+  await prepare(new Set(pairs.map(({ kernel }) => kernel)));
   const started = performance.now();
   const runs = await runAll(batchesOf(pairs), wanted);
   if (wanted.again) await secondRuns(pairs, runs, wanted);
@@ -245,11 +259,7 @@ async function main(): Promise<number> {
 }
 
 /** Runs once more what was not precise, and notes the second score beside the first. */
-async function secondRuns(
-  pairs: readonly { kernel: Where; one: BenchCase }[],
-  runs: ScoredRun[],
-  wanted: Wanted,
-): Promise<void> {
+async function secondRuns(pairs: readonly Pair[], runs: ScoredRun[], wanted: Wanted): Promise<void> {
   const key = ({ kernel, fault, variant }: Pick<ScoredRun, 'kernel' | 'fault' | 'variant'>): string =>
     `${kernel} ${fault} ${variant}`;
   const open = new Map(
@@ -267,7 +277,8 @@ async function secondRuns(
 }
 
 /** Everything that several boots would otherwise make at the same time. */
-async function prepare(kernels: readonly Where[]): Promise<void> {
+async function prepare(kernels: ReadonlySet<Where>): Promise<void> {
+  if ([...kernels].every((kernel) => kernel === HERE)) return;
   await qemuPath();
   await projectImage();
   await baseImage();
