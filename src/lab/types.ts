@@ -165,8 +165,8 @@ export interface Traffic {
    * `after` so many have passed (default 0) and `most` so often (default: without end).
    */
   of?: 'data' | 'acks' | 'opening' | 'tcp';
-  /** wire: `hold` keeps it for {@link hold}; `old-timestamps` writes TCP timestamps of a day before. Default `lose`. */
-  does?: 'lose' | 'duplicate' | 'hold' | 'old-timestamps';
+  /** wire: `hold` keeps it for {@link hold}; `old-timestamps` writes TCP timestamps of a day before; `skip-checksums` takes both taps' checksums over and computes none. Default `lose`. */
+  does?: 'lose' | 'duplicate' | 'hold' | 'old-timestamps' | 'skip-checksums';
   every?: number | string;
   after?: number | string;
   most?: number | string;

@@ -4,12 +4,14 @@
  */
 import { read, writeSync } from 'node:fs';
 import { Impairer, type Impairment } from './impairment.js';
-import { openTap } from './tap.js';
+import { OFFLOAD_HEADER, openTap } from './tap.js';
 
 /** A wire's ends (path of the namespace, device), what it does, and how long it lives at most (ms). */
 export interface WirePlan {
   ends: [{ netns: string; device: string }, { netns: string; device: string }];
   impairments: Impairment[];
+  /** It takes over the checksums of what it reads, and does not compute them. */
+  skipsChecksums: boolean;
   maxMs: number;
 }
 
@@ -17,8 +19,9 @@ export interface WirePlan {
 const FRAME = 9216;
 
 const plan = JSON.parse(process.argv[2]!) as WirePlan;
+const header = plan.skipsChecksums ? OFFLOAD_HEADER : 0;
 try {
-  const taps = plan.ends.map(({ netns, device }) => openTap(netns, device));
+  const taps = plan.ends.map(({ netns, device }) => openTap(netns, device, plan.skipsChecksums));
   const impairers = plan.impairments.map((impairment) => new Impairer(impairment));
   for (const direction of [0, 1] as const) carry(taps[direction]!, taps[1 - direction]!, direction, impairers);
   process.stdout.write('{"listening":true}\n');
@@ -40,7 +43,7 @@ function carry(from: number, to: number, direction: 0 | 1, impairers: readonly I
     read(from, buffer, 0, FRAME, null, (error, length) => {
       // The device is gone: the lab is being taken down.
       if (error) return end();
-      const frame = buffer.subarray(0, length);
+      const frame = buffer.subarray(header, length);
       for (const delay of leavesAfter(frame, direction, impairers)) {
         if (delay === 0) send(to, frame);
         else setTimeout(send, delay, to, Buffer.from(frame));
@@ -60,7 +63,8 @@ function leavesAfter(frame: Buffer, direction: 0 | 1, impairers: readonly Impair
 
 function send(tap: number, frame: Buffer): void {
   try {
-    writeSync(tap, frame);
+    // A header of zeros: nothing is asked of the device.
+    writeSync(tap, header === 0 ? frame : Buffer.concat([Buffer.alloc(header), frame]));
   } catch {
     // A device that is down takes nothing, as a cable without a card.
   }

@@ -33,7 +33,8 @@ export async function startWire(lab: Lab, traffic: readonly Traffic[]): Promise<
   }));
   const plan: WirePlan = {
     ends: [one!, two!],
-    impairments: asked.map((item) => impairmentOf(item, first!)),
+    impairments: asked.filter(({ does }) => does !== 'skip-checksums').map((item) => impairmentOf(item, first!)),
+    skipsChecksums: asked.some(({ does }) => does === 'skip-checksums'),
     maxMs: MOST_MS + ALLOWANCE_MS,
   };
   const child = execa('ip', ['netns', 'exec', lab.namespaces[wire.ends[0].in]!.name, ...agentCommand(plan)], {
@@ -67,7 +68,7 @@ function impairmentOf(item: Traffic, first: string): Impairment {
   return {
     direction: item.from === first ? 0 : 1,
     of: item.of ?? 'tcp',
-    does: item.does ?? 'lose',
+    does: (item.does ?? 'lose') as Impairment['does'],
     every: Number(item.every ?? 1),
     after: Number(item.after ?? 0),
     most: Number(item.most ?? 1e9),
