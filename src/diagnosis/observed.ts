@@ -44,7 +44,23 @@ function observed(text: string, textZh: string): EvidenceLine {
   return { text, textZh, source: '', says: 'supports' };
 }
 
-/** `explains 96% of the round trip, and 41 of 41 dropped packets`, from what was counted. */
+/**
+ * What follows from what, as far as rules tell: packets are lost, the sender's timer goes off, it sends them again, the
+ * connection does not come about. Symptoms are told in this order.
+ */
+const CHAIN: readonly (readonly string[])[] = [
+  ['l3.', 'l2.', 'netfilter.', 'virt.'],
+  ['l4.rto'],
+  ['l4.retransmit', 'l4.spurious-retransmit'],
+  ['l4.syn-retransmit', 'l4.synack-retransmit'],
+  ['l4.'],
+  ['socket.'],
+];
+
+/**
+ * What a cause accounts for, from what was counted: `96% of the round trip, 41 of 41 dropped packets → 3 × l4.rto →
+ * 12 × l4.retransmit`. Retransmissions are told even where they are everyday: here something lost the packets.
+ */
 export function explainShare(
   { subject, findings }: Pick<Candidate, 'subject' | 'findings'>,
   analysis: Analysis,
@@ -63,13 +79,24 @@ export function explainShare(
     en.push(`${count(dropped)} of ${count(all)} dropped packets`);
     zh.push(`${count(all)} 个丢包中的 ${count(dropped)} 个`);
   }
-  const symptoms = findings.filter((group) => group !== subject.finding && !isLoss(group) && group.level !== 'info');
-  if (symptoms.length > 0) {
-    const rules = [...new Set(symptoms.map((group) => group.rule))];
-    en.push(`${count(countOf(symptoms))} × ${rules.join(', ')}`);
-    zh.push(`${count(countOf(symptoms))} × ${rules.join('、')}`);
+  const steps = new Map<string, number>();
+  for (const group of findings) {
+    if (group === subject.finding || isLoss(group)) continue;
+    if (group.level === 'info' && !group.tags.includes('loss')) continue;
+    steps.set(group.rule, (steps.get(group.rule) ?? 0) + group.count);
   }
-  return { en: en.join(', and '), zh: zh.join('，以及') };
+  const chain = [...steps]
+    .sort(([x], [y]) => placeInChain(x) - placeInChain(y) || x.localeCompare(y))
+    .map(([rule, times]) => `${count(times)} × ${rule}`);
+  const [all, allZh] = [en.join(', '), zh.join('，')];
+  return { en: [...(all ? [all] : []), ...chain].join(' → '), zh: [...(allZh ? [allZh] : []), ...chain].join(' → ') };
+}
+
+function placeInChain(rule: string): number {
+  const place = CHAIN.findIndex((rules) =>
+    rules.some((one) => (one.endsWith('.') ? rule.startsWith(one) : rule === one)),
+  );
+  return place < 0 ? 0 : place;
 }
 
 /** A drop that is no everyday one. */

@@ -181,6 +181,26 @@ describe('diagnose', () => {
     expect(await levels([refused, lost])).to.deep.equal(['port-closed error']);
   });
 
+  it('tells what followed from the cause in the order in which it followed', async () => {
+    const symptom = (rule: string, count: number, level: 'info' | 'warn', tags: string[]): ReturnType<typeof finding> =>
+      finding(rule, { count, level, tags, subject: {} });
+    const findings = [
+      symptom('socket.connect-failed', 2, 'warn', ['socket']),
+      symptom('l4.retransmit', 12, 'info', ['tcp', 'loss']),
+      finding('lifecycle.qdisc-drop', { count: 41 }),
+      symptom('l4.rto', 3, 'info', ['tcp', 'loss']),
+      symptom('l4.reset-sent', 7, 'info', ['tcp']),
+    ];
+    const rule = {
+      ...shaping,
+      explains: ['socket.connect-failed', 'l4.retransmit', 'lifecycle.qdisc-drop', 'l4.rto', 'l4.reset-sent'],
+    };
+    const { diagnoses } = await ask(analysis({ pairs: [slow], findings }), [rule]);
+    expect(diagnoses[0].explains).to.equal(
+      '96% of the round trip, 41 of 41 dropped packets → 3 × l4.rto → 12 × l4.retransmit → 2 × socket.connect-failed',
+    );
+  });
+
   it('says nothing about healthy traffic', async () => {
     const healthy = pair([segment('qdisc', 'tap1', 0.05), segment('driver', 'tap1', 0.02)]);
     const { diagnoses, findings } = await ask(analysis({ pairs: [healthy] }), [shaping]);
