@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util';
 import cliTable from 'cli-table3';
 import { VdiagError } from '../src/base/errors.js';
 import { variantName } from '../src/lab/index.js';
-import type { BenchCase } from '../test/faults/bench-run.js';
+import type { BenchCase, RecordedCase } from '../test/faults/bench-run.js';
 import { benchCases, benchRun } from '../test/faults/cases.js';
 import { accuracyRows, benchResult, scoredRun, type ScoredRun } from '../test/faults/result.js';
 import { runHere, runInKernel, type RunResult } from '../test/faults/run-cases.js';
@@ -24,7 +24,7 @@ const USAGE = `usage: npm run faults -- [FILTER] [options]
   --third          a third of the runs, which one by the seed: what CI runs
   --json           one JSON document instead of the table
   --verify-remedy  run each article's remedy and look again, then its undo
-  --record DIR     keep a recording of each run
+  --record DIR     keep a recording of each run that is precise: npm run record:faults takes them from there
   --reports DIR    keep the JSON report of each run
   --gate           status 1 if anything is wrong or a false alarm, twice in a row, or too little precise
   --jobs N         virtual machines at the same time (default 1)
@@ -141,24 +141,32 @@ async function runBatch({ kernel, cases }: Batch, wanted: Wanted): Promise<Score
     const result = results.find(({ outcome }) => outcome.id === runs[i].id) ?? {
       outcome: { id: runs[i].id, seconds: 0, error: 'the machine broke, or its time ran out' },
     };
-    keep(wanted, kernel, result);
     const { fault, variant } = one.instance;
-    return scoredRun(one, result, { kernel, seed, variant: variantName(fault, variant) });
+    const scored = scoredRun(one, result, { kernel, seed, variant: variantName(fault, variant) });
+    keep(wanted, kernel, result, { fault: fault.id, variant, kernel, seed }, scored.score === 'precise');
+    return scored;
   });
   for (const run of scored)
     say(`${run.kernel} ${run.fault} ${run.variant}: ${run.score}, ${run.seconds} s${run.why && `: ${run.why}`}`);
   return scored;
 }
 
-function keep({ record, reports }: Wanted, kernel: Where, { outcome, report, recording }: RunResult): void {
-  for (const [folder, ending, content] of [
-    [record, 'vdiag', recording],
-    [reports, 'json', report && `${JSON.stringify(report, undefined, 2)}\n`],
-  ] as const) {
-    if (folder === undefined || content === undefined) continue;
+/** Writes what is to be kept of a run; of a recording also what it is of. */
+function keep(
+  { record, reports }: Wanted,
+  kernel: Where,
+  { outcome, report, recording }: RunResult,
+  made: RecordedCase,
+  precise: boolean,
+): void {
+  const write = (folder: string, ending: string, content: string | Uint8Array): void => {
     mkdirSync(join(folder, kernel), { recursive: true });
     writeFileSync(join(folder, kernel, `${outcome.id}.${ending}`), content);
-  }
+  };
+  if (reports !== undefined && report) write(reports, 'json', `${JSON.stringify(report, undefined, 2)}\n`);
+  if (record === undefined || !recording || !precise) return;
+  write(record, 'vdiag', recording);
+  write(record, 'case.json', JSON.stringify(made));
 }
 
 /** Runs batches, so many virtual machines at the same time; this machine's own runs have it to themselves. */

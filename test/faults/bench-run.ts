@@ -1,4 +1,4 @@
-import type { FaultInstance } from '../../src/lab/index.js';
+import type { FaultInstance, Variant } from '../../src/lab/index.js';
 
 /** One variant of a fault on one kernel, as job.mjs takes it. */
 export interface BenchRun {
@@ -40,4 +40,13 @@ export interface BenchCase {
   instance: FaultInstance;
   /** As the table names it. */
   name: string;
+}
+
+/** What a recording is of. */
+export interface RecordedCase {
+  fault: string;
+  variant: Variant;
+  /** As `npm run faults -- --kernel` names it. */
+  kernel: string;
+  seed: number;
 }
