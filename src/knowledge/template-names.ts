@@ -104,6 +104,15 @@ export const TEMPLATE_NAMES: Readonly<Record<string, TemplateName>> = {
   ),
   fixCommand: command('bridge link set dev DEVICE state forwarding', 'takes away what stops frames on their way'),
   undoCommand: command('bridge link set dev DEVICE state STATE', 'undoes fixCommand'),
+  acceptCommand: command(
+    'nft insert rule FAMILY TABLE CHAIN position HANDLE ip saddr SRC ip daddr DST tcp dport DPORT accept',
+    'lets the flow through, in front of a rule of nft',
+  ),
+  releaseCommand: command(
+    "nft 'delete element FAMILY TABLE SET { ELEMENT }'",
+    'takes an element out of a set or verdict map of nft',
+  ),
+  blockCommand: command("nft 'add element FAMILY TABLE SET { ELEMENT }'", 'puts it back'),
   restoreCommand: command('', 'undoes the command of the same remedy'),
   usualRtoCommand: command('ip route change PREFIX dev DEVICE', "takes a route's least retransmission timeout back"),
   quickackCommand: command(

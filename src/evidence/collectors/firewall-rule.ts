@@ -72,8 +72,9 @@ export const firewallRule: EvidenceCollector = {
     blockCommand: 'undoes releaseCommand',
     deleteCommand: 'removes the rule, or sets the policy to accept',
     restoreCommand: 'undoes deleteCommand; empty when it cannot be written',
-    insertAcceptCommand: 'lets this flow through, in front of the rule; empty when the flow is not known',
-    removeAcceptCommand: 'undoes insertAcceptCommand; empty for nft, where the new rule has its own handle',
+    insertAcceptCommand: 'lets this flow through, in front of the rule; empty when the flow is not known, and for nft',
+    removeAcceptCommand: 'undoes insertAcceptCommand',
+    acceptCommand: 'lets this flow through, in front of a rule of nft; the new rule has a handle of its own',
     unread: 'parts of the firewall that could not be read, and why',
   },
 
@@ -136,6 +137,7 @@ const NOT_FOUND = {
   restoreCommand: '',
   insertAcceptCommand: '',
   removeAcceptCommand: '',
+  acceptCommand: '',
 };
 
 interface Found {

@@ -12,8 +12,11 @@ export interface FirewallCommands {
   blockCommand: string;
   deleteCommand: string;
   restoreCommand: string;
+  /** Lets the flow through; empty for nft, whose new rule could not be taken back by one command. */
   insertAcceptCommand: string;
   removeAcceptCommand: string;
+  /** The same for nft. */
+  acceptCommand: string;
 }
 
 const PROTOCOL_NAMES: Record<number, string> = { 1: 'icmp', 6: 'tcp', 17: 'udp', 58: 'icmpv6', 132: 'sctp' };
@@ -60,6 +63,7 @@ function iptablesCommands({ chain, rule }: FirewallSuspect, packet: PacketFacts)
           restoreCommand: shellLine([...base, '-P', name, 'DROP']),
         }),
     insertAcceptCommand: accept.length > 0 ? shellLine([...base, '-I', name, number, ...accept, '-j', 'ACCEPT']) : '',
+    acceptCommand: '',
     removeAcceptCommand: accept.length > 0 ? shellLine([...base, '-D', name, ...accept, '-j', 'ACCEPT']) : '',
   };
 }
@@ -85,9 +89,8 @@ function nftCommands({ chain, rule }: FirewallSuspect, packet: PacketFacts): Rul
       showCommand,
       deleteCommand: policy('accept'),
       restoreCommand: policy('drop'),
-      insertAcceptCommand: accept
-        ? shellLine(['nft', last ? 'add' : 'insert', 'rule', ...place, ...accept, 'accept'])
-        : '',
+      insertAcceptCommand: '',
+      acceptCommand: accept ? shellLine(['nft', last ? 'add' : 'insert', 'rule', ...place, ...accept, 'accept']) : '',
       removeAcceptCommand: '',
     };
   }
@@ -100,7 +103,8 @@ function nftCommands({ chain, rule }: FirewallSuspect, packet: PacketFacts): Rul
     showCommand,
     deleteCommand: handle ? shellLine(['nft', 'delete', 'rule', ...place, 'handle', handle]) : '',
     restoreCommand: typeable ? `nft ${shellWord([...back, rule.text].join(' '))}` : '',
-    insertAcceptCommand:
+    insertAcceptCommand: '',
+    acceptCommand:
       accept && handle ? shellLine(['nft', 'insert', 'rule', ...place, 'position', handle, ...accept, 'accept']) : '',
     removeAcceptCommand: '',
   };
@@ -130,6 +134,7 @@ function ebtablesCommands({ chain, rule }: FirewallSuspect, packet: PacketFacts)
       ? shellLine([...base, '-I', chain.name, number, ...(rule.words ?? [])])
       : shellLine([...base, '-P', chain.name, 'DROP']),
     insertAcceptCommand: accept ? shellLine([...base, '-I', chain.name, number, ...accept, '-j', 'ACCEPT']) : '',
+    acceptCommand: '',
     removeAcceptCommand: accept ? shellLine([...base, '-D', chain.name, ...accept, '-j', 'ACCEPT']) : '',
   };
 }

@@ -1,5 +1,8 @@
 import { expect } from 'chai';
+import { firewallCommands } from '../../../src/evidence/firewall/commands.js';
+import { findSuspects } from '../../../src/evidence/firewall/search.js';
 import { COLLECTORS } from '../../../src/evidence/index.js';
+import { parseIptablesSave } from '../../../src/evidence/parsers/iptables-save.js';
 import type { EvidenceParams } from '../../../src/evidence/types.js';
 import { sampleSource } from '../samples.js';
 
@@ -12,12 +15,33 @@ async function rule(params: EvidenceParams): Promise<Record<string, unknown>> {
 const flow = { src: '10.92.0.1', dst: '10.92.0.2', proto: 'UDP' };
 
 describe('commands about a firewall rule', () => {
-  it('quotes what a rule carries, so that nothing of it is run when it is pasted in a shell', async () => {
+  it('quotes what a rule carries, so that nothing of it is run when it is pasted in a shell', () => {
+    const text = `*filter\n:INPUT ACCEPT [0:0]\n[5:300] -A INPUT -p udp -m comment --comment "drop $(it) 'now'" -j DROP\nCOMMIT`;
+    const origin = { backend: 'iptables-legacy', tool: 'iptables-legacy', family: 'ip' } as const;
+    const packet = { src: '10.92.0.1', dst: '10.92.0.2', proto: 17 };
+    const [suspect] = findSuspects(parseIptablesSave(text, origin), undefined, { packet });
+    const quoted = String.raw`-p udp -m comment --comment 'drop $(it) '\''now'\''' -j DROP`;
+    const { deleteCommand, restoreCommand } = firewallCommands(suspect, packet);
+    expect(deleteCommand).to.equal(`iptables-legacy -t filter -D INPUT ${quoted}`);
+    expect(restoreCommand).to.equal(`iptables-legacy -t filter -I INPUT 1 ${quoted}`);
+  });
+
+  it('leaves a chain alone that drops all that comes, and names the rule that sends there', async () => {
     const value = await rule({ ...flow, dport: 5353 });
+    expect(value.chain).to.equal('LOGDROP');
+    expect(value.sentBy).to.match(/^rule 1 of INPUT \(-A INPUT .*--dport 5353 -j LOGDROP\)$/);
     expect(value.deleteCommand).to.equal(
-      `ip netns exec gcb iptables-legacy -t filter -D LOGDROP -m comment --comment 'drop $(it) "now"' -j DROP`,
+      'ip netns exec gcb iptables-legacy -t filter -D INPUT -s 10.92.0.1/32 -p udp -m udp --dport 5353 -j LOGDROP',
     );
-    expect(value.restoreCommand).to.contain('-I LOGDROP 1 ');
+  });
+
+  it('takes an element out of the set that a rule asks', async () => {
+    const value = await rule({ ...flow, dport: 5357 });
+    expect(value).to.include({ set: 'blocked', map: '' });
+    expect(value.releaseCommand).to.equal(
+      `ip netns exec gcb nft 'delete element inet guard blocked { ${String(value.element)} }'`,
+    );
+    expect(value.blockCommand).to.equal(String(value.releaseCommand).replace('delete', 'add'));
   });
 
   it('lets one flow through in front of the rule, and takes that back', async () => {
@@ -34,7 +58,8 @@ describe('commands about a firewall rule', () => {
     expect(value.restoreCommand).to.equal(
       "ip netns exec gcb nft 'insert rule inet guard input index 4 ip saddr @blocked udp dport 5357 counter reject with icmp port-unreachable'",
     );
-    expect(value.insertAcceptCommand).to.equal(
+    expect(value.insertAcceptCommand).to.equal('');
+    expect(value.acceptCommand).to.equal(
       'ip netns exec gcb nft insert rule inet guard input position 10 ip saddr 10.92.0.1 ip daddr 10.92.0.2 udp dport 5357 accept',
     );
   });
