@@ -217,6 +217,7 @@ export const DIAGNOSIS_FACTS: Record<string, DiagnosisFact> = {
       tag: { type: 'string', describe: 'of rules with this tag' },
       device: { type: 'string', describe: 'on this device' },
       same: { type: 'boolean', describe: 'true: on the device and in the namespace of the subject' },
+      ends: { type: 'boolean', describe: 'true: between the addresses of the subject' },
     },
     members: { count: number('events, 0: none'), groups: number('groups of findings') },
   },
