@@ -138,7 +138,7 @@ describe('the shipped rules on records', () => {
     expect(sent(3, 0)).to.deep.equal(['error l3.icmp-no-route 1']);
     expect(sent(3, 1)).to.deep.equal(['error l3.icmp-host-unreachable 1']);
     expect(sent(3, 3)).to.deep.equal(['warn l3.icmp-port-unreachable 1']);
-    expect(sent(3, 4)).to.deep.equal(['warn l3.icmp-too-big 1']);
+    expect(sent(3, 4)).to.deep.equal(['info l3.icmp-too-big 1']);
     expect(sent(3, 13)).to.deep.equal(['error l3.icmp-prohibited 1']);
     expect(sent(11, 0)).to.deep.equal(['warn l3.icmp-ttl-exceeded 1']);
     expect(sent(5, 1)).to.deep.equal(['info l3.icmp-redirect 1']);
