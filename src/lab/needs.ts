@@ -57,6 +57,7 @@ const TRIALS: Record<string, readonly string[][]> = {
   ebtables: [['ebtables', '-A', 'FORWARD', '-p', 'IPv4', '-j', 'ACCEPT']],
   'ebtables-legacy': [['ebtables-legacy', '-A', 'FORWARD', '-p', 'IPv4', '-j', 'ACCEPT']],
   'ebtables-nft': [['ebtables-nft', '-A', 'FORWARD', '-p', 'IPv4', '-j', 'ACCEPT']],
+  'bridge-vlan': [['ip', 'link', 'add', 'br0', 'type', 'bridge', 'vlan_filtering', '1']],
   'bridge-netfilter': [['sysctl', '-q', 'net.bridge.bridge-nf-call-iptables']],
 };
 

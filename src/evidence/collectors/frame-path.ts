@@ -143,8 +143,8 @@ async function sent(
   const entry = (parseObjects(textOfAnswer(answer) ?? '') ?? [])[0];
   const state = entry && Array.isArray(entry.state) ? String(entry.state[0] ?? '') : '';
   const usedMac = unicast(entry && stringIn(entry, 'lladdr'));
-  const holders = holdersOf(segment, neighbour).filter((device) => device !== start);
-  const owner = holders.length === 1 ? holders[0] : undefined;
+  const holders = holdersOf(segment, neighbour);
+  const owner = holders.length === 1 && holders[0] !== start ? holders[0] : undefined;
   const way = owner ? segment.wayTo(owner) : [];
   const base = { ...NONE, found: owner !== undefined, neighbour, state, mac: owner?.mac ?? '', usedMac };
   const value = { ...base, ...ownerMembers(owner, holders) };
