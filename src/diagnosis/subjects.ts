@@ -109,12 +109,24 @@ function unansweredSubjects({ pairs, paths }: Analysis): Subject[] {
     const ways = paths
       .filter((path) => path.pair === pair.id)
       .map(({ events }) => events.filter(({ role, device }) => role === 'receive' && device !== ''));
-    const last = ways.reduce((x, y) => (y.length > x.length ? y : x), []).at(-1);
+    const farthest = ways.reduce((x, y) => (y.length > x.length ? y : x), []);
+    const last = farthest.at(-1);
     if (!last) return [];
     const { device, netns } = last;
     const [src, dst, count] = [pair.a, pair.b, pair.packets.forward];
-    return [{ pair, data: { device, netns, src, dst, count, flow: `${src} → ${dst}` } }];
+    const flow = `${src} → ${dst}`;
+    return [{ pair, data: { device, netns, ...beforeLast(pair, netns, paths), src, dst, count, flow } }];
   });
+}
+
+/** Where the packets of a pair left the namespace that they were in before the last one, seen from this host. */
+function beforeLast(pair: PairStats, last: number, paths: Analysis['paths']): { via?: number; viaDevice?: string } {
+  for (const { events } of paths.filter((path) => path.pair === pair.id)) {
+    const end = events.findIndex(({ role, netns }) => role === 'receive' && netns === last);
+    const left = events.slice(0, Math.max(0, end)).findLast(({ role, netns }) => role === 'queue' && netns !== last);
+    if (left) return { via: left.netns, viaDevice: left.device };
+  }
+  return {};
 }
 
 /**
@@ -218,6 +230,10 @@ export function segmentData(segment: SegmentStats, pair: PairStats): Record<stri
     roundTrips: pair.roundTrips.count,
     drops: forward ? pair.drops.forward : pair.drops.reverse,
     bytes: forward ? pair.bytes.forward : pair.bytes.reverse,
+    meanBytes: Math.round(
+      (forward ? pair.bytes.forward : pair.bytes.reverse) /
+        Math.max(1, forward ? pair.packets.forward : pair.packets.reverse),
+    ),
     seconds: pair.seconds,
   };
 }

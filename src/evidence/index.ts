@@ -12,6 +12,7 @@ import { interrupts, softirqs } from './collectors/interrupts.js';
 import { link } from './collectors/link.js';
 import { listener } from './collectors/listener.js';
 import { localPorts } from './collectors/local-ports.js';
+import { nat } from './collectors/nat.js';
 import { neighbour } from './collectors/neighbour.js';
 import { netmask } from './collectors/netmask.js';
 import { ovs } from './collectors/ovs.js';
@@ -70,6 +71,7 @@ export const COLLECTORS: ReadonlyMap<string, EvidenceCollector> = new Map(
     link,
     listener,
     localPorts,
+    nat,
     neighbour,
     netmask,
     ovs,

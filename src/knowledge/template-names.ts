@@ -70,6 +70,9 @@ export const TEMPLATE_NAMES: Readonly<Record<string, TemplateName>> = {
   xdpOffCommand: command('ip link set dev DEVICE xdp off', 'takes an XDP program off a device'),
   queueLengthCommand: command('ip link set dev DEVICE txqueuelen 1000', "makes a device's transmit queue longer"),
   queueLengthUndo: command('ip link set dev DEVICE txqueuelen LENGTH', 'undoes queueLengthCommand'),
+  segmentationCommand: command('ethtool -K DEVICE gso on tso on', 'turns segmentation offload on'),
+  segmentationUndo: command('ethtool -K DEVICE gso off tso off', 'undoes segmentationCommand'),
+  nice: word('nice value of the thread'),
   rivalPid: word('process that had the CPU instead'),
   configured: { kind: 'words', describe: 'configuration of the queueing discipline, as tc takes it' },
   'suggested.rate': word('a rate that would let the offered traffic through'),
@@ -108,6 +111,7 @@ export const TEMPLATE_NAMES: Readonly<Record<string, TemplateName>> = {
     'nft insert rule FAMILY TABLE CHAIN position HANDLE ip saddr SRC ip daddr DST tcp dport DPORT accept',
     'lets the flow through, in front of a rule of nft',
   ),
+  addCommand: command('iptables -t nat -A POSTROUTING -s SRC -o DEVICE -j MASQUERADE', 'adds what is missing'),
   releaseCommand: command(
     "nft 'delete element FAMILY TABLE SET { ELEMENT }'",
     'takes an element out of a set or verdict map of nft',

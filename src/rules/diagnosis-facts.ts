@@ -50,6 +50,7 @@ const SEGMENT_MEMBERS: Record<string, FieldSpec> = {
   roundTrips: number('round trips of the pair'),
   drops: number('packets of this direction that were dropped'),
   bytes: number('bytes of this direction'),
+  meanBytes: number('mean size of its packets, as the host handles them: a GSO packet is one'),
   seconds: number('s from the first to the last packet of the pair'),
 };
 
@@ -73,6 +74,8 @@ const PAIR_MEMBERS: Record<string, FieldSpec> = {
 const UNANSWERED_MEMBERS: Record<string, FieldSpec> = {
   device: text('device that the packets were last received on'),
   netns: number('inode of its network namespace'),
+  via: number('inode of the namespace that they came through before; absent when that is not seen'),
+  viaDevice: text('device by which they left that one'),
   src: text('address of the end that was heard'),
   dst: text('address of the other end'),
   count: number('packets that were not answered'),

@@ -60,6 +60,12 @@ export interface FirewallRule {
   outcomes: Outcome[];
   /** The element of a named set because of which it fits a packet. */
   entryOf?: (packet: PacketFacts) => NamedEntry | undefined;
+  /** It translates: `dnat` to another destination, `snat` to another source. */
+  nat?: {
+    kind: 'dnat' | 'snat';
+    /** `10.0.0.9:8080`, `10.0.0.9`, `:8080`; empty for the address of the device it leaves by (masquerade). */
+    to: string;
+  };
   /** States of connection tracking that it asks for, in capitals: `INVALID`. Absent: none. */
   states?: string[];
 }

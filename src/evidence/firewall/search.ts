@@ -216,8 +216,7 @@ function suspectOf(
   route: string[],
   before: readonly FirewallChain[] | undefined,
 ): FirewallSuspect {
-  const old = before ? (packetsBefore(before, chain, rule) ?? 0) : undefined;
-  const counterDelta = rule.packets === undefined ? null : delta(old, rule.packets);
+  const counterDelta = grownBy(before, chain, rule);
   return {
     chain,
     rule,
@@ -227,6 +226,16 @@ function suspectOf(
     counterDelta,
     route,
   };
+}
+
+/** How much a rule's counter grew; null when it has none, or was not read before. */
+export function grownBy(
+  before: readonly FirewallChain[] | undefined,
+  chain: FirewallChain,
+  rule: FirewallRule,
+): number | null {
+  const old = before ? (packetsBefore(before, chain, rule) ?? 0) : undefined;
+  return rule.packets === undefined ? null : delta(old, rule.packets);
 }
 
 /** The same rule's counter earlier: by handle, else the rule with the same text at the same occurrence. */

@@ -68,16 +68,18 @@ function priorityOf(table: string, chain: string): number {
 /** Options whose argument changes nothing about which packets fit. */
 const NEUTRAL = new Set(['-m', '--match', '--comment']);
 
-function readSpec(words: string[]): Pick<FirewallRule, 'test' | 'outcomes' | 'conditions' | 'states'> {
+function readSpec(words: string[]): Pick<FirewallRule, 'test' | 'outcomes' | 'conditions' | 'states' | 'nat'> {
   const tests: Test[] = [];
   const outcomes: Outcome[] = [];
   let states: string[] | undefined;
+  let nat: FirewallRule['nat'];
   for (let i = 0; i < words.length; i++) {
     const not = words[i] === '!';
     if (not) i++;
     const option = words[i] ?? '';
     if (option === '-j' || option === '-g' || option === '--jump' || option === '--goto') {
       outcomes.push(outcomeOf(words[i + 1] ?? '', option));
+      nat = natOf(words.slice(i + 1));
       break; // What follows are the target's own options.
     }
     if (NEUTRAL.has(option)) i++;
@@ -93,7 +95,24 @@ function readSpec(words: string[]): Pick<FirewallRule, 'test' | 'outcomes' | 'co
       tests.push(not ? (packet) => negate(checked(packet)) : checked);
     }
   }
-  return { test: allOf(tests), outcomes, conditions: tests.length, ...(states && { states }) };
+  return { test: allOf(tests), outcomes, conditions: tests.length, ...(states && { states }), ...(nat && { nat }) };
+}
+
+/** A target of the nat table with its options. */
+function natOf([target, ...options]: string[]): FirewallRule['nat'] {
+  const option = (name: string): string => options[options.indexOf(name) + 1] ?? '';
+  switch (target) {
+    case 'DNAT':
+      return { kind: 'dnat', to: option('--to-destination') };
+    case 'REDIRECT':
+      return { kind: 'dnat', to: `:${option('--to-ports')}` };
+    case 'SNAT':
+      return { kind: 'snat', to: option('--to-source') };
+    case 'MASQUERADE':
+      return { kind: 'snat', to: '' };
+    default:
+      return undefined;
+  }
 }
 
 const FLAG_LETTERS: Record<string, string> = { FIN: 'F', SYN: 'S', RST: 'R', PSH: 'P', ACK: '.', URG: 'U' };
@@ -112,6 +131,7 @@ function flagsTest(mask: string, set: string): Test {
 
 function outcomeOf(target: string, option: string): Outcome {
   if (VERDICTS.has(target)) return { verdict: target as Outcome['verdict'] };
+  if (natOf([target]) !== undefined) return { verdict: 'ACCEPT' };
   if (target === 'NFQUEUE' || target === 'QUEUE') return { verdict: 'QUEUE' };
   return option === '-g' || option === '--goto' ? { target, goto: true } : { target };
 }

@@ -90,6 +90,7 @@ function ruleOf(
   const outcomes: Outcome[] = [];
   const entries: ((packet: PacketFacts) => NamedEntry | undefined)[] = [];
   const states: string[] = [];
+  let nat: FirewallRule['nat'];
   let packets: number | undefined;
   let testsBefore = 0;
   let viaMap = false;
@@ -110,7 +111,10 @@ function ruleOf(
       outcomes.push(...verdictMap(objectIn(statement, 'vmap'), named));
       viaMap = true;
     } else if (kind === 'xt') readXtables(objectIn(statement, 'xt'), tests, outcomes);
-    else {
+    else if (['dnat', 'snat', 'masquerade', 'redirect'].includes(kind)) {
+      outcomes.push({ verdict: 'ACCEPT' });
+      nat = natOf(kind, objectIn(statement, kind));
+    } else {
       const outcome = outcomeOf(statement);
       if (outcome) outcomes.push(outcome);
       else tests.push(() => 'maybe');
@@ -129,7 +133,18 @@ function ruleOf(
       ? { entryOf: (packet: PacketFacts) => entries.map((entry) => entry(packet)).find((one) => one !== undefined) }
       : {}),
     ...(states.length > 0 ? { states } : {}),
+    ...(nat && { nat }),
   };
+}
+
+/** Where a statement of nft translates to, as iptables writes it. What it takes from a map is not known: no `nat`. */
+function natOf(kind: string, statement: Record<string, unknown>): FirewallRule['nat'] {
+  if (kind === 'masquerade') return { kind: 'snat', to: '' };
+  const { addr, port } = statement;
+  if ((addr !== undefined && typeof addr !== 'string') || (port !== undefined && typeof port !== 'number'))
+    return undefined;
+  const address = addr?.includes(':') && port !== undefined ? `[${addr}]` : (addr ?? '');
+  return { kind: kind === 'snat' ? 'snat' : 'dnat', to: port === undefined ? address : `${address}:${port}` };
 }
 
 /** `ct state invalid`, `ct state { invalid, untracked }`: the states, in capitals. */

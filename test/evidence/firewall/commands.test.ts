@@ -29,7 +29,7 @@ describe('commands about a firewall rule', () => {
   it('leaves a chain alone that drops all that comes, and names the rule that sends there', async () => {
     const value = await rule({ ...flow, dport: 5353 });
     expect(value.chain).to.equal('LOGDROP');
-    expect(value.sentBy).to.match(/^rule 1 of INPUT \(-A INPUT .*--dport 5353 -j LOGDROP\)$/);
+    expect(value.sentBy).to.match(/^rule 2 of INPUT \(-A INPUT .*--dport 5353 -j LOGDROP\)$/);
     expect(value.deleteCommand).to.equal(
       'ip netns exec gcb iptables-legacy -t filter -D INPUT -s 10.92.0.1/32 -p udp -m udp --dport 5353 -j LOGDROP',
     );
