@@ -1,6 +1,7 @@
 import { commandPrefix, delta, deviceParam, known, textOfAnswer, unknown, where } from '../facts.js';
 import { parseLinks } from '../parsers/links.js';
 import { lossCounters, parseFeatures, parseFields, parseRings } from '../parsers/ethtool.js';
+import { shellWord } from '../shell-words.js';
 import type { EvidenceCollector, EvidenceParams, EvidencePhase, EvidenceSource } from '../types.js';
 
 /** Devices whose drivers are asked before the run; more would take too long on a host with thousands of veths. */
@@ -15,6 +16,7 @@ export const ethtool: EvidenceCollector = {
     driver: 'name of the driver',
     tso: 'TCP segmentation offload is on',
     gso: 'generic segmentation offload is on',
+    segmentationOff: 'neither of the two is on, and not because the driver cannot',
     gro: 'generic receive offload is on',
     lro: 'large receive offload is on',
     txChecksum: 'it computes checksums to send',
@@ -28,6 +30,8 @@ export const ethtool: EvidenceCollector = {
     adaptiveRx: 'the driver chooses that itself',
     lossDelta: "packets lost during the run by the driver's own counters; null when not read before",
     losses: 'counters of loss that grew: `rx_drops +12`; empty when none did',
+    segmentationCommand: 'turns segmentation offload on; empty when it is',
+    segmentationUndo: 'turns it off again',
     ringCommand: 'makes the receive ring as large as it can be; empty when it is',
   },
 
@@ -57,6 +61,11 @@ export const ethtool: EvidenceCollector = {
     ]);
     const feature = parseFeatures(features ?? '');
     const on = (name: string): boolean => feature.get(name)?.on ?? false;
+    // Without -k nothing is known of it; GSO is the stack's own, and can be turned on for any device.
+    const segmentationOff =
+      feature.has('generic-segmentation-offload') &&
+      !on('tcp-segmentation-offload') &&
+      !on('generic-segmentation-offload');
     const ring = parseRings(rings ?? '');
     const timing = parseFields(coalesce ?? '');
     const losses = grownLosses(before, after);
@@ -65,6 +74,7 @@ export const ethtool: EvidenceCollector = {
       driver: parseFields(driverAnswer.text).get('driver') ?? '',
       tso: on('tcp-segmentation-offload'),
       gso: on('generic-segmentation-offload'),
+      segmentationOff,
       gro: on('generic-receive-offload'),
       lro: on('large-receive-offload'),
       txChecksum: on('tx-checksumming'),
@@ -78,6 +88,8 @@ export const ethtool: EvidenceCollector = {
       adaptiveRx: (timing.get('Adaptive RX') ?? '').startsWith('on'),
       lossDelta: losses && largest(losses),
       losses: (losses ?? []).map(([name, count]) => `${name} +${count}`).join(', '),
+      segmentationCommand: segmentationOff ? `${prefix}ethtool -K ${shellWord(device)} gso on tso on` : '',
+      segmentationUndo: segmentationOff ? `${prefix}ethtool -K ${shellWord(device)} gso off tso off` : '',
       ringCommand:
         ring.rx && ring.rxMax && ring.rx < ring.rxMax ? `${prefix}ethtool -G ${device} rx ${ring.rxMax}` : '',
     };
@@ -85,7 +97,8 @@ export const ethtool: EvidenceCollector = {
       value.lossDelta === null
         ? ''
         : `, its driver lost ${value.lossDelta} packets${value.losses ? ` (${value.losses})` : ''}`;
-    return known(value, command, `${device}: driver ${value.driver}${lost}`);
+    const offloads = segmentationOff ? ', segmentation offload (tso, gso) off' : '';
+    return known(value, command, `${device}: driver ${value.driver}${offloads}${lost}`);
   },
 };
 

@@ -27,13 +27,18 @@ export function serveTap(told: HelperWords, ready: () => void): never {
   const pause = new Int32Array(new SharedArrayBuffer(4));
   const sleep = (ms: number): void => void Atomics.wait(pause, 0, 0, ms);
   const fromMs = msOf(told, 'after');
+  let stops = told.stop === 'yes';
   let turns = fromMs > 0 ? Infinity : 0;
   const waiting = Buffer.alloc(8);
   for (;;) {
     waiting.writeInt32LE(fd, 0);
     waiting.writeInt16LE(POLLIN, 4);
     const late = performance.now() >= turns;
-    if (late && told.stop === 'yes') process.kill(process.pid, 'SIGSTOP');
+    if (late && stops) {
+      // Once: whoever lets it go on has repaired it.
+      stops = false;
+      process.kill(process.pid, 'SIGSTOP');
+    }
     if (late && told.read === 'never') {
       sleep(1000);
       continue;
