@@ -22,6 +22,7 @@ export const listener: EvidenceCollector = {
   members: {
     local: 'the address belongs to this namespace; null when that is not known',
     found: 'something listens on it',
+    others: 'other listening sockets for the same address',
     port: 'port; 0 without one',
     bound: 'address and port it is bound to; empty without one',
     ...OWNER_MEMBERS,
@@ -91,6 +92,7 @@ export const listener: EvidenceCollector = {
       ...NONE,
       local: local ?? null,
       found: true,
+      others: open.length - 1,
       port: fullest.port,
       bound: nameOf(fullest),
       ...owner,
@@ -105,6 +107,7 @@ export const listener: EvidenceCollector = {
 const NONE = {
   local: null,
   found: false,
+  others: 0,
   port: 0,
   bound: '',
   process: '',
