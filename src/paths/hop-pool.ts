@@ -1,6 +1,5 @@
 import type { EventCursor } from '../events/cursor.js';
 import type { Batch } from '../capture/types.js';
-import { KIND } from '../events/layout.js';
 
 /** Bytes of a frame's header before its record (src/capture/types.ts, Batch). */
 const FRAME = 8;
@@ -24,7 +23,6 @@ export class HopPool {
   private readonly nextFree: Int32Array;
   private firstFree = 0;
   private skbWord: number;
-  private readonly kindAt: number;
 
   constructor(
     readonly size: number,
@@ -42,7 +40,6 @@ export class HopPool {
     this.before = new Int32Array(size);
     this.nextFree = Int32Array.from({ length: size }, (_, i) => (i + 1 < size ? i + 1 : -1));
     this.skbWord = cursor.layout.hop.skb >>> 2;
-    this.kindAt = cursor.layout.hop.kind;
   }
 
   get full(): boolean {
@@ -72,15 +69,6 @@ export class HopPool {
   /** Byte offset of an event's record. */
   recordAt(hop: number): number {
     return hop * this.stride + FRAME;
-  }
-
-  /** The newest event of a list with headers of this skb's own; -1: none. */
-  headersOf(skb: number, newest: number): number {
-    const low = skb >>> 0;
-    for (let hop = newest; hop >= 0; hop = this.before[hop]) {
-      if (this.skb[hop] === low && this.u8[this.recordAt(hop) + this.kindAt] === KIND.packet) return hop;
-    }
-    return -1;
   }
 
   /** Gives a whole list back. */

@@ -43,6 +43,8 @@ export class PathState {
   inFragments = false;
   /** Its place in the order of TCP's bytes was looked at. */
   watched = false;
+  /** It was cut up, and its parts have headers of their own. */
+  inParts = false;
   /** It was received where its request began. */
   home = false;
   pair: Pair | undefined;
@@ -83,7 +85,7 @@ export class PathState {
     this.reverse = this.home = false;
     this.uncut = this.merged = this.progressRole = 0;
     this.inGro = true;
-    this.inFragments = this.watched = false;
+    this.inFragments = this.watched = this.inParts = false;
   }
 
   /** Notes a segment measured on it. */

@@ -49,6 +49,8 @@ export class PlaceStats {
 /** One direction of a pair: its places, in the order in which packets first passed them. */
 export class PairStream {
   readonly places: PlaceStats[] = [];
+  /** Ports of conversations, source in the high half; the first few. */
+  readonly ports = new Set<number>();
 
   /** The counts of a place, made when it is new; undefined beyond the limit. */
   place(key: number, most: number): PlaceStats | undefined {

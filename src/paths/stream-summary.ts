@@ -24,16 +24,67 @@ interface Stretch {
 
 const NOWHERE: Where = { count: 0, percent: 0, after: '', before: '', netns: 0, outside: false };
 
-/** How TCP fared in each direction of a pair; nothing for a direction without any trouble. */
-export function streamsOf(pair: Pair, cursor: EventCursor, devices: HostDevices): StreamStats[] {
-  if (!pair.streams) return [];
-  return ([0, 1] as const).flatMap((direction): StreamStats[] => {
+/** One direction of a pair, with the places that its packets pass. */
+interface Way {
+  pair: Pair;
+  reverse: boolean;
+  src: string;
+  dst: string;
+  ports: ReadonlySet<number>;
+  places: Place[];
+}
+
+/**
+ * How TCP fared in each direction of each pair; nothing for a direction without any trouble. Where packets leave this host
+ * and come back to it from outside, the two parts of their way may have been taken for two pairs: they are one again.
+ */
+export function streamsOf(pairs: readonly Pair[], cursor: EventCursor, devices: HostDevices): Map<Pair, StreamStats[]> {
+  const ways = joined(pairs.flatMap((pair) => waysOf(pair, cursor, devices)));
+  const streams = new Map<Pair, StreamStats[]>();
+  for (const way of ways) {
+    const answers = ways.find(
+      ({ src, dst, places }) => src === way.dst && dst === way.src && sharesPlaces(way.places, places),
+    );
+    const stats = describe(way.places, answers?.places ?? [], way.reverse);
+    if (isTroubled(stats)) streams.set(way.pair, [...(streams.get(way.pair) ?? []), stats]);
+  }
+  return streams;
+}
+
+function waysOf(pair: Pair, cursor: EventCursor, devices: HostDevices): Way[] {
+  return ([0, 1] as const).flatMap((direction): Way[] => {
     const places = placesOf(pair, direction, cursor, devices);
     if (places.length === 0) return [];
-    const answers = placesOf(pair, direction === 0 ? 1 : 0, cursor, devices);
-    const stats = describe(places, answers, direction === 1);
-    return isTroubled(stats) ? [stats] : [];
+    const [src, dst] = direction === 0 ? [pair.a, pair.b] : [pair.b, pair.a];
+    return [{ pair, reverse: direction === 1, src, dst, ports: pair.streams![direction]!.ports, places }];
   });
+}
+
+/** Ways of which one ends where packets leave for outside, the other begins where they come from there, are one. */
+function joined(ways: Way[]): Way[] {
+  const second = new Set<Way>();
+  return ways
+    .map((way): Way => {
+      if (!way.places.at(-1)!.leaves) return way;
+      const next = ways.find(
+        (other) =>
+          other !== way &&
+          !second.has(other) &&
+          other.src === way.src &&
+          other.dst === way.dst &&
+          other.places[0]!.enters &&
+          [...other.ports].some((ports) => way.ports.has(ports)),
+      );
+      if (!next) return way;
+      second.add(next);
+      return { ...way, places: [...way.places, ...next.places] };
+    })
+    .filter((_, i) => !second.has(ways[i]!));
+}
+
+/** Answers of the same tenant come by the same namespaces. */
+function sharesPlaces(one: readonly Place[], other: readonly Place[]): boolean {
+  return one.some(({ netns }) => other.some((place) => place.netns === netns));
 }
 
 function placesOf(pair: Pair, direction: 0 | 1, cursor: EventCursor, devices: HostDevices): Place[] {
@@ -76,7 +127,7 @@ function describe(places: readonly Place[], answers: readonly Place[], reverse: 
     longestWaitMs: first.longestWaitNs / NS_PER_MS,
     lost: worst(outside, lostIn, sharesOf),
     acksLost: worst(outside, acksLostIn, (place) => place.acks),
-    reordered: worst(stretches, (stretch) => grown(stretch, (stats) => stats.reordered), sharesOf),
+    reordered: worst(stretches, reorderedIn, sharesOf),
     longestReorderMs: most((stats) => stats.longestReorderNs) / NS_PER_MS,
     duplicated: worst(stretches, (stretch) => grown(stretch, (stats) => stats.duplicates), sharesOf),
     opens: first.opens,
@@ -126,18 +177,24 @@ function grown({ before, after }: Stretch, read: (stats: PlaceStats) => number):
 }
 
 /**
- * Segments that were lost on a stretch. Where both sides of it are seen, bytes that went in and did not come out count too
- * (the last ones leave no gap); where only its beginning is, what was sent again without an acknowledgement seen.
+ * Segments that were lost on a stretch. Where both sides of it are seen, the bytes that went in and did not come out; where
+ * only its end is, gaps that a retransmission filled; where only its beginning is, what was sent again without an
+ * acknowledgement seen.
  */
-function lostIn(stretch: Stretch): number {
-  const { before, after } = stretch;
+function lostIn({ before, after }: Stretch): number {
   if (!after) return before!.stats.again - before!.stats.needless;
-  const gaps = grown(stretch, (stats) => stats.lost);
-  if (!before) return gaps;
+  if (!before) return after.stats.lost;
   const mean = before.stats.bytes / Math.max(1, before.stats.segments);
-  const doubled = grown(stretch, (stats) => stats.duplicates);
-  const vanished = Math.round((before.stats.bytes - after.stats.bytes) / Math.max(1, mean)) + doubled;
-  return Math.max(gaps, vanished);
+  const doubled = Math.max(0, after.stats.duplicates - before.stats.duplicates);
+  return Math.max(0, Math.round((before.stats.bytes - after.stats.bytes) / Math.max(1, mean)) + doubled);
+}
+
+/** Segments that came out of order on it: of what filled a gap behind it, all that was not lost. */
+function reorderedIn(stretch: Stretch): number {
+  const { before, after } = stretch;
+  if (!before || !after) return after?.stats.reordered ?? 0;
+  const filled = grown(stretch, (stats) => stats.reordered) + grown(stretch, (stats) => stats.lost);
+  return Math.max(0, filled - lostIn(stretch));
 }
 
 /** Bare acknowledgements that were lost on a stretch and for want of which the other end sent again. */

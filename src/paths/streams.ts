@@ -1,9 +1,9 @@
 import type { EventCursor } from '../events/cursor.js';
-import { type PacketHeaders, TCP } from '../events/packet-headers.js';
+import { TCP } from '../events/packet-headers.js';
 import { KIND } from '../events/layout.js';
 import type { HalfFlow } from './flow.js';
-import type { HopPool } from './hop-pool.js';
 import type { PathState } from './path-state.js';
+import { type Segment, SegmentHeaders } from './segment-headers.js';
 import { PlaceOfFlow, type PlaceStats, PairStream } from './stream-state.js';
 
 /** Points at which the order of TCP's bytes is watched: where a packet enters a stack, and where it leaves by a driver. */
@@ -13,6 +13,8 @@ const WATCHED: Record<string, 1 | 2> = { netif_receive_skb: 1, net_dev_start_xmi
 const MAX_PLACES = 16384;
 /** Places of one direction of a pair. */
 const MAX_PLACES_OF_PAIR = 12;
+/** Conversations of a pair of which the ports are kept. */
+const MAX_PORTS = 64;
 /** Where nothing tells how long a retransmission would take, what comes out of order later than this (ns) is one. */
 const OUT_OF_ORDER_NS = 3e6;
 /** Writes below this size (bytes) are small: they would fit into one segment with others. */
@@ -35,10 +37,11 @@ export class StreamMeter {
   /** Conversations that are no more followed, each way counted. */
   forgotten = 0;
 
-  constructor(
-    cursor: EventCursor,
-    private readonly pool: HopPool,
-  ) {
+  private readonly parts = new SegmentHeaders();
+  /** The one at hand. */
+  private readonly segment: Segment = { seq: 0, ack: 0, payload: 0, flags: 0, ipId: 0, sport: 0, dport: 0 };
+
+  constructor(cursor: EventCursor) {
     this.watched = Uint8Array.from(cursor.probes.points, ({ name }) => WATCHED[name] ?? 0);
   }
 
@@ -47,49 +50,72 @@ export class StreamMeter {
     return this.watched[probe] !== 0;
   }
 
-  /** Takes in an event at a watched probe. May point the cursor's packet to the headers of this very skb. */
+  /** A part of a packet that was cut up shows its headers, at whatever probe. */
+  part(path: PathState, { skb, packet }: EventCursor): void {
+    path.inParts = true;
+    this.parts.remember(skb, path.serial, packet);
+  }
+
+  /** Takes in an event at a watched probe; the cursor's packet shows the headers of the path. */
   event(path: PathState, cursor: EventCursor): void {
     const { flow, pair, reverse } = path;
     const { packet, ts, device } = cursor;
     if (!flow || !pair || !packet.isTcp || packet.laterFragment || device.id === 0) return;
-    // Of the parts of a packet that was cut up each has headers of its own.
-    if (cursor.kind !== KIND.packet && path.skbs > 1) {
-      const hop = this.pool.headersOf(cursor.skb, path.newest);
-      if (hop >= 0) packet.point(this.pool.u8, this.pool.u32, this.pool.recordAt(hop));
-    }
+    if (!this.read(path, cursor)) return;
+    const { segment } = this;
     const own = flow.halves[reverse ? 1 : 0];
     const other = flow.halves[reverse ? 0 : 1];
     const stream = ((pair.streams ??= [undefined, undefined])[reverse ? 1 : 0] ??= new PairStream());
-    const place = this.placeOf(own, stream, device.id * 2 + (this.watched[cursor.probe] - 1));
+    const place = this.placeOf(
+      own,
+      stream,
+      device.id * 2 + (this.watched[cursor.probe] - 1),
+      segment.sport * 65536 + segment.dport,
+    );
     if (!place) return;
     const first = !path.watched;
     path.watched = true;
-    const { tcpFlags } = packet;
-    if ((tcpFlags & TCP.syn) !== 0) {
-      place.opened(packet.seq, ts, (tcpFlags & TCP.ack) !== 0, packet.sport, packet.dport);
+    const { flags } = segment;
+    if ((flags & TCP.syn) !== 0) {
+      place.opened(segment.seq, ts, (flags & TCP.ack) !== 0, segment.sport, segment.dport);
       own.talk.turnNs = 0;
       own.talk.openedTs = ts;
     } else if (own.talk.turnNs === 0 && other.talk.openedTs > 0) {
       own.talk.turnNs = Math.max(1, ts - other.talk.openedTs);
     }
-    if ((tcpFlags & TCP.ack) !== 0) {
-      place.acknowledges(packet.ack);
-      if (packet.payload === 0 && (tcpFlags & (TCP.syn | TCP.fin | TCP.rst)) === 0) {
+    if ((flags & TCP.ack) !== 0) {
+      place.acknowledges(segment.ack);
+      if (segment.payload === 0 && (flags & (TCP.syn | TCP.fin | TCP.rst)) === 0) {
         place.stats.acks++;
-        this.delayed(other, packet.ack, ts, first);
+        this.delayed(other, segment.ack, ts, first);
       }
     }
-    if (packet.payload > 0) {
-      if (first) this.waited(own, other, packet, ts, place.stats);
-      this.data(place, own, other, packet, ts);
+    if (segment.payload > 0) {
+      if (first) this.waited(own, other, segment, ts, place.stats);
+      this.data(place, own, other, segment, ts);
     }
   }
 
-  private placeOf(own: HalfFlow, stream: PairStream, key: number): PlaceOfFlow | undefined {
+  /** Reads the segment's own headers: of the parts of a packet that was cut up each has others. */
+  private read(path: PathState, { kind, skb, packet }: EventCursor): boolean {
+    const { segment } = this;
+    if (kind !== KIND.packet && path.inParts) return this.parts.recall(skb, path.serial, segment);
+    segment.seq = packet.seq;
+    segment.ack = packet.ack;
+    segment.payload = packet.payload;
+    segment.flags = packet.tcpFlags;
+    segment.ipId = packet.ipId;
+    segment.sport = packet.sport;
+    segment.dport = packet.dport;
+    return true;
+  }
+
+  private placeOf(own: HalfFlow, stream: PairStream, key: number, ports: number): PlaceOfFlow | undefined {
     const { places } = own;
     for (let i = 0; i < places.length; i++) if (places[i].key === key) return places[i];
     const stats = stream.place(key, MAX_PLACES_OF_PAIR);
     if (!stats) return undefined;
+    if (places.length === 0 && stream.ports.size < MAX_PORTS) stream.ports.add(ports);
     if (this.places >= MAX_PLACES) this.forgetOldest();
     this.places++;
     this.followed.add(own);
@@ -108,7 +134,7 @@ export class StreamMeter {
     }
   }
 
-  private data(place: PlaceOfFlow, own: HalfFlow, other: HalfFlow, packet: PacketHeaders, ts: number): void {
+  private data(place: PlaceOfFlow, own: HalfFlow, other: HalfFlow, packet: Segment, ts: number): void {
     const { seq, payload, ipId } = packet;
     const end = (seq + payload) >>> 0;
     const { stats } = place;
@@ -130,7 +156,7 @@ export class StreamMeter {
   }
 
   /** Bytes below the highest one seen here: what was missing, or what was here before. */
-  private old(place: PlaceOfFlow, own: HalfFlow, other: HalfFlow, packet: PacketHeaders, ts: number): void {
+  private old(place: PlaceOfFlow, own: HalfFlow, other: HalfFlow, packet: Segment, ts: number): void {
     const { seq, payload, ipId, sport, dport } = packet;
     const { stats } = place;
     const soon = own.talk.turnNs > 0 ? own.talk.turnNs * 0.9 : OUT_OF_ORDER_NS;
@@ -167,7 +193,7 @@ export class StreamMeter {
   }
 
   /** Data that its sender held back until everything before it was acknowledged (Nagle), which the peer delayed. */
-  private waited(own: HalfFlow, other: HalfFlow, packet: PacketHeaders, ts: number, stats: PlaceStats): void {
+  private waited(own: HalfFlow, other: HalfFlow, packet: Segment, ts: number, stats: PlaceStats): void {
     const { talk } = own;
     const end = (packet.seq + packet.payload) >>> 0;
     if (talk.sentEnd === end && !talk.answered) return;

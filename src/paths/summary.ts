@@ -6,7 +6,7 @@ import type { Pair, PairTable, Trips } from './pair.js';
 import { viewOf } from './samples.js';
 import type { SegmentCell, SegmentMeter } from './segments.js';
 import { streamsOf } from './stream-summary.js';
-import type { PairStats, PathView, SchedStats, SegmentSpec, SegmentStats, LatencyStats } from './types.js';
+import type { PairStats, PathView, SchedStats, SegmentSpec, SegmentStats, StreamStats, LatencyStats } from './types.js';
 import type { QdiscWaits, SchedWaits } from './waits.js';
 
 /** What paths give to the analysis of a run (the rest are the findings and the count of events). */
@@ -66,12 +66,13 @@ export function summarise(input: SummaryInput): PathAnalysis {
   const { cursor, counts } = input;
   const { truncated, unknownKind, unknownProbe } = cursor.counts;
   const pairs = input.pairs.all().sort((x, y) => y.total - x.total || x.serial - y.serial);
+  const streams = streamsOf(pairs, cursor, input.devices);
   return {
     packets: counts.packets,
     roundTrips: counts.roundTrips,
     firstTs: counts.firstTs,
     lastTs: counts.lastTs,
-    pairs: pairs.map((pair, id) => pairStats(pair, id, input)),
+    pairs: pairs.map((pair, id) => pairStats(pair, id, input, streams.get(pair))),
     pairsNotShown: input.pairs.notShown,
     paths: pairs
       .slice(0, input.sampledPairs)
@@ -90,7 +91,7 @@ export function summarise(input: SummaryInput): PathAnalysis {
   };
 }
 
-function pairStats(pair: Pair, id: number, input: SummaryInput): PairStats {
+function pairStats(pair: Pair, id: number, input: SummaryInput, streams: StreamStats[] | undefined): PairStats {
   const aDevice = pair.aDevices.main;
   const bDevice = pair.bDevices.main;
   // Round trips begun by a, unless it is b that asks nearly all the questions (a download's data, acknowledged by a).
@@ -101,7 +102,6 @@ function pairStats(pair: Pair, id: number, input: SummaryInput): PairStats {
     .sort((x, y) => Number(x.reverse) - Number(y.reverse) || byPlace(x, y))
     .map((cell) => segmentStats(cell, begun, trips, input));
   const peer = input.peer && trips.total.count > 0 && peerSegment(input.peer, pair, begun, input);
-  const streams = streamsOf(pair, input.cursor, input.devices);
   const drops = (direction: 0 | 1): number => pair.drops[direction];
   return {
     id,
@@ -123,7 +123,7 @@ function pairStats(pair: Pair, id: number, input: SummaryInput): PairStats {
     turnaround: trips.turnaround.stats(),
     turnaroundOf: begun === 0 ? 'b' : 'a',
     segments: peer ? [...segments, peer] : segments,
-    ...(streams.length > 0 && { streams }),
+    ...(streams && { streams }),
   };
 }
 

@@ -88,7 +88,7 @@ export class PathTracker {
     this.devices = new HostDevices(options.devices ?? []);
     this.meter = new SegmentMeter(options.segments, cursor, this.pool, this.devices);
     this.qdiscs = new QdiscWaits(cursor, this.pool);
-    this.streams = new StreamMeter(cursor, this.pool);
+    this.streams = new StreamMeter(cursor);
     this.lineage = new Lineage(cursor, this.pool, this.flows, this.stitcher, this.limits.hopsOfPath);
     this.beforeGro = beforeGro(cursor.probes);
   }
@@ -288,6 +288,7 @@ export class PathTracker {
     const { packet, flags } = cursor;
     if (!path.pair) assign(path, cursor, this.pairs, this.flows, this.now);
     if (packet.fragment) path.inFragments = true;
+    if (path.skbs > 1 && packet.isTcp) this.streams.part(path, cursor);
     const { flow } = path;
     if (!flow) return;
     if ((flags & (FLAG.rewritten | FLAG.tunnel)) !== 0) {
