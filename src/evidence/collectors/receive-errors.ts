@@ -1,6 +1,6 @@
-import { commandPrefix, delta, known, textOfAnswer, textParam, unknown, where, whyNot } from '../facts.js';
+import { commandPrefix, delta, known, numberParam, textOfAnswer, textParam, unknown, where, whyNot } from '../facts.js';
 import { parseSnmp, parseSnmp6 } from '../parsers/proc-net.js';
-import type { EvidenceCollector, EvidencePhase } from '../types.js';
+import type { EvidenceCollector, EvidenceParams, EvidencePhase } from '../types.js';
 
 const FILES = ['/proc/net/snmp', '/proc/net/netstat', '/proc/net/snmp6'];
 
@@ -23,6 +23,15 @@ const BY_PROTOCOL: Record<string, string> = {
   ICMPv6: 'ICMP_CSUM',
 };
 
+/** Whose checksum: as the drop reason says, else by the function that checks IP headers, else the protocol's. */
+function checksumOf(params: EvidenceParams): string | undefined {
+  const reason = textParam(params, 'reason') ?? '';
+  if (reason.endsWith('_CSUM') && Object.hasOwn(COUNTERS, reason)) return reason;
+  if (reason !== '' && reason !== 'NOT_SPECIFIED') return undefined;
+  if ((textParam(params, 'function') ?? '').startsWith('ip_rcv')) return 'IP_CSUM';
+  return BY_PROTOCOL[textParam(params, 'protocol') ?? ''];
+}
+
 /** What the protocols counted of packets that arrived damaged (net/ipv4/proc.c, net/ipv6/proc.c). */
 export const receiveErrors: EvidenceCollector = {
   name: 'receive-errors',
@@ -31,12 +40,15 @@ export const receiveErrors: EvidenceCollector = {
     damage: '`checksum`, `truncated` or `header`',
     reason: 'drop reason that tells whose checksum: TCP_CSUM, UDP_CSUM, IP_CSUM, ICMP_CSUM',
     protocol: 'TCP, UDP, ICMP: whose checksum, without such a reason',
+    function: 'kernel function that dropped it, which tells that it was the IP header, without such a reason',
+    count: 'how many packets were seen to be dropped for it',
     address: 'an address of the packet, which tells the IP version',
   },
   members: {
     counter: 'the counter that grew, as nstat names it; the first that may, when none did',
     delta: 'how much it grew; null when not read before',
     checksum: 'whose checksum was wrong: TCP, UDP, ICMP or IP; empty for other damage',
+    covers: 'it grew, and by no less than the packets that were seen to be dropped; null when not read before',
   },
 
   async before(source, netns) {
@@ -46,9 +58,7 @@ export const receiveErrors: EvidenceCollector = {
   async collect(source, params) {
     const prefix = await commandPrefix(source, params.netns);
     const damage = textParam(params, 'damage') ?? 'checksum';
-    const reason = textParam(params, 'reason') ?? '';
-    const which =
-      damage !== 'checksum' ? damage : reason in COUNTERS ? reason : BY_PROTOCOL[textParam(params, 'protocol') ?? ''];
+    const which = damage !== 'checksum' ? damage : checksumOf(params);
     const version = (textParam(params, 'address') ?? '').includes(':') ? 6 : 4;
     const counters = which === undefined ? [] : (COUNTERS[which]?.[version] ?? []);
     const command = `${prefix}nstat -asz ${counters.join(' ')}`.trimEnd();
@@ -66,7 +76,8 @@ export const receiveErrors: EvidenceCollector = {
       delta: delta(before && (before.get(counter) ?? 0), after.get(counter) ?? 0),
     }));
     const best = grown.find((one) => (one.delta ?? 0) > 0) ?? grown[0];
-    const value = { ...best, checksum: damage === 'checksum' ? which!.replace(/_CSUM$/, '') : '' };
+    const covers = best.delta === null ? null : best.delta >= Math.max(1, numberParam(params, 'count') ?? 1);
+    const value = { ...best, covers, checksum: damage === 'checksum' ? which!.replace(/_CSUM$/, '') : '' };
     return known(value, command, `${best.counter} ${best.delta === null ? 'was not read before' : `+${best.delta}`}`);
   },
 };

@@ -165,6 +165,17 @@ describe('evidence: receive-errors', () => {
     expect(await valueOf('receive-errors', host, params)).to.include({ counter: 'TcpInCsumErrors', delta: 5 });
   });
 
+  it('knows by the function that it was the IP header, and whether the counter accounts for all drops', async () => {
+    const params = { damage: 'checksum', protocol: 'UDP', address: '10.0.0.1' };
+    expect(
+      await valueOf('receive-errors', host, { ...params, function: 'ip_rcv_core.constprop.0', count: 6 }),
+    ).to.include({
+      ...{ counter: 'IpExtInCsumErrors', covers: true },
+    });
+    expect(await valueOf('receive-errors', host, { ...params, count: 5 })).to.include({ delta: 4, covers: false });
+    expect(await valueOf('receive-errors', host, { ...params, reason: 'NO_SOCKET' })).to.have.property('unknown');
+  });
+
   it('of several counters names the one that grew', async () => {
     const params = { damage: 'truncated', address: '10.0.0.1' };
     expect(await valueOf('receive-errors', host, params)).to.include({ counter: 'TcpInErrs', delta: 6, checksum: '' });
