@@ -3,6 +3,7 @@
  * `{"listening":true}` once both ends are attached, and ends when its standard input does, or after its time.
  */
 import { read, writeSync } from 'node:fs';
+import { constants, setPriority } from 'node:os';
 import { Impairer, type Impairment } from './impairment.js';
 import { OFFLOAD_HEADER, openTap } from './tap.js';
 
@@ -21,6 +22,8 @@ const FRAME = 9216;
 const plan = JSON.parse(process.argv[2]!) as WirePlan;
 const header = plan.skipsChecksums ? OFFLOAD_HEADER : 0;
 try {
+  // A network does not wait for a CPU; on a busy machine this one should not either.
+  setPriority(constants.priority.PRIORITY_HIGHEST);
   const taps = plan.ends.map(({ netns, device }) => openTap(netns, device, plan.skipsChecksums));
   const impairers = plan.impairments.map((impairment) => new Impairer(impairment));
   for (const direction of [0, 1] as const) carry(taps[direction]!, taps[1 - direction]!, direction, impairers);
