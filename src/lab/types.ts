@@ -148,6 +148,8 @@ export interface Traffic {
   stalledReader?: boolean;
   /** tcp-request-response: pieces that a request is written in. Default 1. */
   parts?: number;
+  /** Between two such pieces. Default 0. */
+  pause?: string;
   /** tcp-request-response: the client leaves Nagle's algorithm on, as sockets do that set no TCP_NODELAY. */
   nagle?: boolean;
   /** tcp-request-response: false: the server only reads, and the client waits for no reply. Default true. */

@@ -82,6 +82,7 @@ export class PlaceOfFlow {
   /** The highest acknowledgement of the other direction that passed here. */
   acked = false;
   maxAck = 0;
+  maxAckTs = 0;
   private gaps: Gap[] = [];
   private ring: { seq: Uint32Array; ipId: Uint16Array; ts: Float64Array } | undefined;
   private at = 0;
@@ -119,10 +120,11 @@ export class PlaceOfFlow {
     this.inRow = 0;
   }
 
-  acknowledges(ack: number): void {
+  acknowledges(ack: number, ts: number): void {
     if (this.acked && ((ack - this.maxAck) | 0) <= 0) return;
     this.acked = true;
     this.maxAck = ack;
+    this.maxAckTs = ts;
   }
 
   /** The bytes up to `to` are missing: something behind them came. */

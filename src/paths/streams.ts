@@ -23,6 +23,8 @@ const SMALL = 1000;
 const DELAYED_ACK_NS = { least: 20e6, most: 300e6 };
 /** What is sent within so long (ns) of an acknowledgement had waited for it. */
 const AT_ONCE_NS = 2e6;
+/** An acknowledgement is given at least so long (ns) to arrive before it is taken for lost. */
+const ARRIVES_NS = 5e6;
 
 /**
  * Watches the sequence numbers of TCP at every place that a packet passes, and counts what went wrong between one place
@@ -84,7 +86,7 @@ export class StreamMeter {
       own.talk.turnNs = Math.max(1, ts - other.talk.openedTs);
     }
     if ((flags & TCP.ack) !== 0) {
-      place.acknowledges(segment.ack);
+      place.acknowledges(segment.ack, ts);
       if (segment.payload === 0 && (flags & (TCP.syn | TCP.fin | TCP.rst)) === 0) {
         place.stats.acks++;
         this.delayed(other, segment.ack, ts, first);
@@ -183,11 +185,11 @@ export class StreamMeter {
     place.repeated(seq, ts);
     const end = (seq + payload) >>> 0;
     let acknowledged = false;
-    for (const { acked, maxAck, stats: there } of other.places) {
+    for (const { acked, maxAck, maxAckTs, stats: there } of other.places) {
       if (!acked || after(end, maxAck)) continue;
       acknowledged = true;
       // Once for each retransmission, not at each place that it passes.
-      if (place === own.places[0]) there.repeatedAfter++;
+      if (place === own.places[0] && ts - maxAckTs > Math.max(ARRIVES_NS, 2 * own.talk.turnNs)) there.repeatedAfter++;
     }
     if (acknowledged) stats.needless++;
   }

@@ -81,7 +81,10 @@ async function exchangeOverTcp(
       outcome.sent++;
       const started = performance.now();
       try {
-        for (let at = 0; at < plan.size; at += part) socket.write(message.subarray(at, at + part));
+        for (let at = 0; at < plan.size; at += part) {
+          if (at > 0 && plan.pauseMs) await sleep(plan.pauseMs, undefined, { signal });
+          socket.write(message.subarray(at, at + part));
+        }
         if (plan.replies !== false) await receive(socket, plan.size, plan.timeoutMs, signal);
         countAnswer(outcome, performance.now() - started);
         return true;

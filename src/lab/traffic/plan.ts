@@ -24,6 +24,7 @@ export interface TrafficPlan {
   server: boolean;
   stalledReader: boolean;
   parts?: number;
+  pauseMs?: number;
   nagle?: boolean;
   replies?: boolean;
   /** Of the kind `frames`: what is sent (frames-plan.ts). */
@@ -74,6 +75,7 @@ export function planTraffic(traffic: Traffic, endpoints: Record<string, Endpoint
     server: traffic.server ?? (!WITHOUT_SERVER.includes(traffic.kind) && traffic.address === undefined && !to.guest),
     stalledReader: traffic.stalledReader ?? false,
     parts: traffic.parts ?? 1,
+    pauseMs: parseDuration(traffic.pause ?? '0ms'),
     nagle: traffic.nagle ?? false,
     replies: traffic.replies ?? true,
     ...(traffic.behaviour && { behaviour: planBehaviour(traffic.behaviour) }),
