@@ -45,6 +45,8 @@ export const reassembly: EvidenceCollector = {
     failsDelta: 'datagrams and fragments given up during the run; null when not read before',
     timeoutsDelta: 'datagrams that waited too long during the run; null when not read before',
     overlapsDelta: 'overlapping fragments during the run (IPv4 alone counts them); null when not known',
+    contradictDelta:
+      'datagrams given up during the run because their fragments overlap or contradict each other: IPv4 the overlaps, IPv6 what failed without a timeout; null when not known',
     setting: 'name of the limit: net.ipv4.ipfrag_high_thresh',
     needed: 'a limit with room for twice of what waits and for 64 fragments more, bytes; at least the default of 4 MiB',
     raiseLimitCommand: 'sets the limit to what is needed',
@@ -76,6 +78,9 @@ export const reassembly: EvidenceCollector = {
     const [waiting, memory] = [Number(use[1]), Number(use[2])];
     const grew = await growth(source, params);
     const needed = Math.max(4 << 20, 2 * memory + 64 * FRAGMENT_MEMORY);
+    const failsDelta = grew(family.counters.fails);
+    const timeoutsDelta = grew(family.counters.timeouts);
+    const overlapsDelta = family.counters.overlaps === undefined ? null : grew(family.counters.overlaps);
     const value = {
       waiting,
       memory,
@@ -83,9 +88,11 @@ export const reassembly: EvidenceCollector = {
       lowThresh: numberOf(low) ?? null,
       timeout: numberOf(time) ?? null,
       full: highThresh === 0 || memory > highThresh,
-      failsDelta: grew(family.counters.fails),
-      timeoutsDelta: grew(family.counters.timeouts),
-      overlapsDelta: family.counters.overlaps === undefined ? null : grew(family.counters.overlaps),
+      failsDelta,
+      timeoutsDelta,
+      overlapsDelta,
+      contradictDelta:
+        overlapsDelta ?? (failsDelta === null ? null : Math.max(0, failsDelta - (timeoutsDelta ?? failsDelta))),
       setting: name,
       needed,
       raiseLimitCommand: `${prefix}sysctl -w ${name}=${needed}`,

@@ -117,11 +117,17 @@ describe('evidence: reassembly', () => {
   it('is full when what waits takes more than the limit, of each IP version its own', async () => {
     expect(await valueOf('reassembly', host, { family: '10.0.0.1' })).to.include({
       ...{ waiting: 14, memory: 34_000, highThresh: 32_768, full: true, timeout: 30 },
-      ...{ failsDelta: 15, timeoutsDelta: 0, overlapsDelta: 4, setting: 'net.ipv4.ipfrag_high_thresh' },
+      ...{
+        failsDelta: 15,
+        timeoutsDelta: 0,
+        overlapsDelta: 4,
+        contradictDelta: 4,
+        setting: 'net.ipv4.ipfrag_high_thresh',
+      },
       ...{ needed: 4_194_304, raiseLimitCommand: 'sysctl -w net.ipv4.ipfrag_high_thresh=4194304' },
     });
     expect(await valueOf('reassembly', host, { family: 'fd00::1' })).to.include({
-      ...{ waiting: 0, full: false, failsDelta: 0, overlapsDelta: null, timeout: 60 },
+      ...{ waiting: 0, full: false, failsDelta: 0, overlapsDelta: null, contradictDelta: 0, timeout: 60 },
     });
   });
 
