@@ -119,6 +119,7 @@ export const TEMPLATE_NAMES: Readonly<Record<string, TemplateName>> = {
   blockCommand: command("nft 'add element FAMILY TABLE SET { ELEMENT }'", 'puts it back'),
   restoreCommand: command('', 'undoes the command of the same remedy'),
   usualRtoCommand: command('ip route change PREFIX dev DEVICE', "takes a route's least retransmission timeout back"),
+  restoreRouteCommand: command('ip route change PREFIX dev DEVICE', 'gives a route the metrics back that it had'),
   quickackCommand: command(
     'ip route change PREFIX dev DEVICE quickack 1',
     'has the connections of a route acknowledge at once',

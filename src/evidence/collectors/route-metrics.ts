@@ -22,7 +22,7 @@ export const routeMetrics: EvidenceCollector = {
     quickack: 'it acknowledges at once (quickack 1)',
     usualRtoCommand: 'takes the least timeout back to the usual; empty when it is the usual one',
     quickackCommand: 'has the connections of this route acknowledge at once; empty when they do',
-    restoreCommand: 'undoes either',
+    restoreRouteCommand: 'undoes either',
   },
 
   async collect(source, params) {
@@ -59,7 +59,7 @@ export const routeMetrics: EvidenceCollector = {
             ? change(without(line.words, 'rto_min'))
             : sysctl(USUAL_RTO_MIN * 1000),
       quickackCommand: line.quickack ? '' : change([...without(line.words, 'quickack'), 'quickack', '1']),
-      restoreCommand: restored,
+      restoreRouteCommand: restored,
     };
     const quick = line.quickack ? ', acknowledged at once' : '';
     return known(value, command, `route to ${line.dst} dev ${line.device}: TCP waits at least ${value.rtoMin}${quick}`);

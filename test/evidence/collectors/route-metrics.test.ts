@@ -43,7 +43,7 @@ describe('evidence of what a route tells TCP', () => {
       quickack: false,
       usualRtoCommand: 'ip -4 route change 10.9.0.7 dev d0 scope link',
       quickackCommand: 'ip -4 route change 10.9.0.7 dev d0 scope link rto_min 5ms quickack 1',
-      restoreCommand: 'ip -4 route change 10.9.0.7 dev d0 scope link rto_min 5ms',
+      restoreRouteCommand: 'ip -4 route change 10.9.0.7 dev d0 scope link rto_min 5ms',
     });
   });
 
@@ -74,7 +74,7 @@ describe('evidence of what a route tells TCP', () => {
       setting: 'net.ipv4.tcp_rto_min_us',
       rtoMin: '5ms',
       usualRtoCommand: 'sysctl -w net.ipv4.tcp_rto_min_us=200000',
-      restoreCommand: 'sysctl -w net.ipv4.tcp_rto_min_us=5000',
+      restoreRouteCommand: 'sysctl -w net.ipv4.tcp_rto_min_us=5000',
     });
   });
 
