@@ -25,7 +25,11 @@ export const link: EvidenceCollector = {
   name: 'link',
   describe:
     'A network device: up or not, MTU, kind, bridge port state, tunnel, XDP, and what it dropped during the run.',
-  params: { device: 'device', frame: 'length of a frame with its Ethernet header, bytes' },
+  params: {
+    device: 'device',
+    frame: 'length of a frame with its Ethernet header, bytes',
+    length: 'length of an IP packet, bytes',
+  },
   members: {
     exists: 'there is such a device in the namespace',
     device: 'its name',
@@ -149,13 +153,11 @@ function valueOf(link: Link, before: Link[] | undefined, prefix: string) {
 /** Whether a frame fits: bridges and veth let a VLAN tag pass beyond the MTU (is_skb_forwardable, include/linux/netdevice.h). */
 function sizeOf({ name, mtu }: Link, params: EvidenceParams, prefix: string) {
   const frame = numberParam(params, 'frame');
-  if (frame === undefined) return { tooLong: null, raiseMtuCommand: '', restoreMtuCommand: '' };
+  const length = numberParam(params, 'length') ?? (frame === undefined ? undefined : frame - ETHERNET_HEADER);
+  if (length === undefined) return { tooLong: null, raiseMtuCommand: '', restoreMtuCommand: '' };
   const set = (bytes: number): string => `${prefix}ip link set dev ${name} mtu ${bytes}`;
-  return {
-    tooLong: frame > mtu + ETHERNET_HEADER + VLAN_TAG,
-    raiseMtuCommand: set(frame - ETHERNET_HEADER),
-    restoreMtuCommand: set(mtu),
-  };
+  const most = frame === undefined ? mtu : mtu + VLAN_TAG;
+  return { tooLong: length > most, raiseMtuCommand: set(length), restoreMtuCommand: set(mtu) };
 }
 
 function remoteOf(link: Link): string {

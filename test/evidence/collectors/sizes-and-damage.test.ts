@@ -71,6 +71,8 @@ describe('evidence: link sizes', () => {
     const fits = async (frame: number) => (await valueOf('link', host, { device: 'vmb', frame })).tooLong;
     expect(await fits(1418)).to.equal(false);
     expect(await fits(1419)).to.equal(true);
+    expect(await valueOf('link', host, { device: 'vmb', length: 1401 })).to.include({ tooLong: true });
+    expect(await valueOf('link', host, { device: 'vmb', length: 1400 })).to.include({ tooLong: false });
     const value = await valueOf('link', host, { device: 'vmb', frame: 1514 });
     expect(value).to.include({ raiseMtuCommand: 'ip link set dev vmb mtu 1500' });
     expect(await valueOf('link', host, { device: 'vmb' })).to.include({ tooLong: null, raiseMtuCommand: '' });
