@@ -60,26 +60,27 @@ function waysOf(pair: Pair, cursor: EventCursor, devices: HostDevices): Way[] {
   });
 }
 
-/** Ways of which one ends where packets leave for outside, the other begins where they come from there, are one. */
-function joined(ways: Way[]): Way[] {
-  const second = new Set<Way>();
+/** Ways of which one ends where packets leave for outside, the next begins where they come from there, are one. */
+function joined(ways: readonly Way[]): Way[] {
+  const next = new Map<Way, Way>();
+  const taken = new Set<Way>();
+  const chain = (way: Way | undefined): Way[] => (way ? [way, ...chain(next.get(way))] : []);
+  for (const way of ways) {
+    const other = ways.find((one) => !taken.has(one) && goesOn(way, one) && !chain(one).includes(way));
+    if (!other) continue;
+    next.set(way, other);
+    taken.add(other);
+  }
   return ways
-    .map((way): Way => {
-      if (!way.places.at(-1)!.leaves) return way;
-      const next = ways.find(
-        (other) =>
-          other !== way &&
-          !second.has(other) &&
-          other.src === way.src &&
-          other.dst === way.dst &&
-          other.places[0]!.enters &&
-          [...other.ports].some((ports) => way.ports.has(ports)),
-      );
-      if (!next) return way;
-      second.add(next);
-      return { ...way, places: [...way.places, ...next.places] };
-    })
-    .filter((_, i) => !second.has(ways[i]!));
+    .filter((way) => !taken.has(way))
+    .map((way) => ({ ...way, places: chain(way).flatMap(({ places }) => places) }));
+}
+
+function goesOn(way: Way, other: Way): boolean {
+  if (other === way || other.src !== way.src || other.dst !== way.dst) return false;
+  if (!way.places.at(-1)!.leaves || !other.places[0]!.enters) return false;
+  for (const ports of other.ports) if (way.ports.has(ports)) return true;
+  return false;
 }
 
 /** Answers of the same tenant come by the same namespaces. */

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import type { PathAnalysis } from '../../src/paths/summary.js';
 import type { StreamStats } from '../../src/paths/types.js';
-import { MS, TAP1, TAP2, Traffic } from '../support/traffic.js';
+import { HOST_DEVICES, MS, TAP1, TAP2, Traffic } from '../support/traffic.js';
 
 const A = '10.0.0.5';
 const B = '10.0.0.6';
@@ -150,5 +150,61 @@ describe("the order of TCP's bytes", () => {
     const stream = streamOf(talk.analyse(), 'forward')!;
     expect(stream).to.include({ opens: 1, accepted: 0, openDport: 80 });
     expect(stream.openLost).to.include({ count: 2, after: 'tap2', before: '' });
+  });
+
+  describe('where packets leave this host and come back to it', () => {
+    const far = [8, 9].map((ifindex) => ({ dev: `tap${ifindex}`, ifindex, netns: 200 }));
+    const devices = [
+      ...HOST_DEVICES,
+      ...far.map(({ dev, ifindex, netns }) => ({ netns, ifindex, name: dev, kind: 'tap' })),
+    ];
+
+    /** Twenty segments; of those in `fate`, what becomes of them between tap2 and tap8: lost, or this late (ms). */
+    function across(fate: Record<number, 'lost' | number>, ipId: (n: number) => number): StreamStats {
+      const traffic = new Traffic();
+      const late: [ts: number, n: number][] = [];
+      const headers = (n: number, id: number) => ({
+        ...{ src: A, dst: B, sport: 4000, dport: 80, proto: 'tcp' as const, version: 4, ttl: 64, ack: 1, flags: 'P.' },
+        ...{ seq: 5000 + n * SIZE, payload: SIZE, ipId: id },
+      });
+      let ts = 1000 * MS;
+      for (let n = 0; n < 20; n++) {
+        ts += MS;
+        traffic.tapToTap(ts, TAP1, TAP2, headers(n, ipId(n)));
+        const becomes = fate[n];
+        if (typeof becomes === 'number') late.push([ts + becomes * MS, n]);
+        else if (becomes === undefined) traffic.tapToTap(ts + 0.3 * MS, far[0]!, far[1]!, headers(n, ipId(n)));
+        while (late.length > 0 && late[0]![0] < ts) {
+          const [, which] = late.shift()!;
+          traffic.tapToTap(ts + 0.4 * MS, far[0]!, far[1]!, headers(which, ipId(which)));
+        }
+      }
+      for (const n of Object.keys(fate).map(Number)) {
+        if (fate[n] !== 'lost') continue;
+        ts += 200 * MS;
+        traffic.tapToTap(ts, TAP1, TAP2, headers(n, ipId(n + 100)));
+        traffic.tapToTap(ts + 0.3 * MS, far[0]!, far[1]!, headers(n, ipId(n + 100)));
+      }
+      const streams = traffic.analyse({ devices }).pairs.flatMap((pair) => pair.streams ?? []);
+      expect(streams, 'one way, not two').to.have.length(1);
+      return streams[0]!;
+    }
+
+    for (const [what, ipId] of [
+      ['with IP identifications', (n: number) => n + 1],
+      ['without', () => 0],
+    ] as const) {
+      it(`names both sides of a loss (${what})`, () => {
+        const stream = across({ 3: 'lost', 9: 'lost', 19: 'lost' }, ipId);
+        expect(stream.lost).to.include({ count: 3, after: 'tap2', before: 'tap8', outside: true });
+        expect(stream.reordered.count).to.equal(0);
+      });
+
+      it(`tells what is late from what is lost (${what})`, () => {
+        const stream = across({ 3: 4, 9: 4 }, ipId);
+        expect(stream.reordered).to.include({ count: 2, after: 'tap2', before: 'tap8', outside: true });
+        expect(stream.lost.count).to.equal(0);
+      });
+    }
   });
 });
