@@ -149,7 +149,8 @@ describe('the shipped rules on records', () => {
       w
         .socket({ ts: 1, probe: 'neigh_timer_handler', a: 32, daddr: '10.0.0.9', protocol: 0, ...place })
         .socket({ ts: 2, probe: 'neigh_timer_handler', a: 2, daddr: '10.0.0.8', protocol: 0, ...place })
-        .socket({ ts: 3, probe: 'inet_sock_set_state', a: 2, b: 7, daddr: '10.0.0.2', dport: 80 })
+        .socket({ ts: 3, probe: 'inet_sock_set_state', a: 2, b: 7, daddr: '10.0.0.2', dport: 80, sport: 4711 })
+        .socket({ ts: 3, probe: 'inet_sock_set_state', a: 2, b: 7, daddr: '10.0.0.2', dport: 80, sport: 0 })
         .socket({ ts: 4, probe: 'inet_sock_set_state', a: 2, b: 1, daddr: '10.0.0.2', dport: 80 })
         .socket({ ts: 5, probe: 'tcp_conn_request', sport: 80, backlog: 6, backlogMax: 5 })
         .socket({ ts: 6, probe: 'sock_rcvqueue_full', sport: 53, protocol: 17, rmem: 9, rcvbuf: 8 })
@@ -158,6 +159,7 @@ describe('the shipped rules on records', () => {
     );
     expect(summary(found).sort()).to.deep.equal([
       'error socket.accept-queue-full 1',
+      'error socket.no-local-port 1',
       'error socket.receive-queue-full 1',
       'info l4.retransmit 1',
       'warn l2.neighbour-failed 1',

@@ -40,7 +40,8 @@ export const connection: EvidenceCollector = {
     busyMs: 'time that it had data to send, ms',
     windowLimitedPercent: "share of that in which the peer's window held it back, percent",
     sendBufferLimitedPercent: 'share of that in which its own send buffer held it back, percent',
-    raiseCommand: 'raises the most that send buffers may grow to; it takes effect for new connections',
+    raiseCommand:
+      'raises the most that receive (or, of `sending`, send) buffers may grow to; it takes effect for new connections',
     restoreCommand: 'undoes that',
   },
 
@@ -63,11 +64,25 @@ export const connection: EvidenceCollector = {
     const owner = await ownerOf(source, chosen);
     const [, , sndbufMax = null] = await settingOf(source, params, 'net.ipv4.tcp_wmem');
     const [least = 4096, standard = 16_384] = await settingOf(source, params, 'net.ipv4.tcp_wmem');
-    const [, , rcvbufMax = null] = await settingOf(source, params, 'net.ipv4.tcp_rmem');
+    const [leastRead = 4096, standardRead = 131_072, rcvbufMax = null] = await settingOf(
+      source,
+      params,
+      'net.ipv4.tcp_rmem',
+    );
     const percent = (part: number | undefined): number =>
       chosen.busyMs ? Math.min(100, Math.round(((part ?? 0) / chosen.busyMs) * 100)) : 0;
     const neededSndbuf = Math.max(4_194_304, 2 * (sndbufMax ?? 0));
-    const set = (...numbers: number[]): string => `${prefix}sysctl -w "net.ipv4.tcp_wmem=${numbers.join(' ')}"`;
+    const set = (name: string, ...numbers: number[]): string =>
+      `${prefix}sysctl -w "net.ipv4.${name}=${numbers.join(' ')}"`;
+    const commands = sending
+      ? sndbufMax !== null && {
+          raiseCommand: set('tcp_wmem', least, Math.max(standard, 16_384), neededSndbuf),
+          restoreCommand: set('tcp_wmem', least, standard, sndbufMax),
+        }
+      : rcvbufMax !== null && {
+          raiseCommand: set('tcp_rmem', leastRead, Math.max(standardRead, 131_072), Math.max(16 << 20, 2 * rcvbufMax)),
+          restoreCommand: set('tcp_rmem', leastRead, standardRead, rcvbufMax),
+        };
     const value = {
       ...NONE,
       found: true,
@@ -91,10 +106,7 @@ export const connection: EvidenceCollector = {
       busyMs: chosen.busyMs ?? 0,
       windowLimitedPercent: percent(chosen.windowLimitedMs),
       sendBufferLimitedPercent: percent(chosen.sendBufferLimitedMs),
-      ...(sndbufMax !== null && {
-        raiseCommand: set(least, Math.max(standard, 16_384), neededSndbuf),
-        restoreCommand: set(least, standard, sndbufMax),
-      }),
+      ...commands,
     };
     const whose = ownerText(owner);
     const parts = [`${value.localName} ↔ ${value.peerName}${whose === '' ? ', which no process has' : ` of ${whose}`}`];
