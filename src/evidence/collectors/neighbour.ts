@@ -39,6 +39,8 @@ export const neighbour: EvidenceCollector = {
     proxied: 'this host answers for the address (proxy ARP or NDP)',
     entries: 'entries of its family in this namespace',
     gcThresh3: 'most entries the kernel keeps (net.ipv4.neigh.default.gc_thresh3); null when unknown',
+    gcSetting: "name of that setting; it is the host's, for all network namespaces",
+    suggestedThresh3: 'four times that; null when unknown',
     tableFullDelta: 'times an entry could not be made because the table was full, during the run; null when unknown',
     removeCommand: 'removes the entry, so that the kernel asks again; empty without an entry',
     restoreCommand: 'undoes it for a permanent entry; empty otherwise',
@@ -106,7 +108,12 @@ async function nextHop(source: EvidenceSource, params: EvidenceParams, address: 
 async function tableState(
   source: EvidenceSource,
   isIpv6: boolean,
-): Promise<{ gcThresh3: number | null; tableFullDelta: number | null }> {
+): Promise<{
+  gcThresh3: number | null;
+  gcSetting: string;
+  suggestedThresh3: number | null;
+  tableFullDelta: number | null;
+}> {
   const stat = `/proc/net/stat/${isIpv6 ? 'ndisc' : 'arp'}_cache`;
   const [limit, before, after] = await Promise.all([
     // The table is the host's: other namespaces do not have these files.
@@ -116,8 +123,11 @@ async function tableState(
   ]);
   const fulls = (answer: typeof before): number | undefined =>
     answer.status === 'ok' ? parseNetStat(answer.text).get('table_fulls') : undefined;
+  const gcThresh3 = Number.parseInt(textOfAnswer(limit) ?? '', 10) || null;
   return {
-    gcThresh3: Number.parseInt(textOfAnswer(limit) ?? '', 10) || null,
+    gcThresh3,
+    gcSetting: `net.${isIpv6 ? 'ipv6' : 'ipv4'}.neigh.default.gc_thresh3`,
+    suggestedThresh3: gcThresh3 && gcThresh3 * 4,
     tableFullDelta: delta(fulls(before), fulls(after)),
   };
 }
