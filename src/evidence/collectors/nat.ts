@@ -40,8 +40,8 @@ export const nat: EvidenceCollector = {
     connections: 'dnat: connections to that address (and port) that are known; null when they cannot be read',
     unanswered: 'dnat: of these, without any answer; null when they cannot be read',
     refused:
-      'dnat: of these, ended by a reset of the new destination (CLOSE without having been established); null when not read',
-    dead: 'dnat: none of these was answered by more than a reset; null when there is none, or they cannot be read',
+      'dnat: what it translated during the run is gone already, as only a reset for a first answer does; null when not known',
+    dead: 'dnat: none of its connections has an answer, or all were refused; null when that is not known',
     rules: 'snat: rules that give packets another source here',
     missing: 'snat: there are such rules, and none is for this packet; null when one may be',
     nearest: 'snat: the first of these rules; empty without',
@@ -135,6 +135,9 @@ function destinationFact(
     { chain, rule, verdict: 'DROP', fit: 'yes', counterDelta, route: [chain.name] },
     packet,
   );
+  // The entry of a connection whose first answer is a reset is removed at once (nf_conntrack_tcp_packet); one that was
+  // answered otherwise stays for minutes after its end.
+  const refused = !translations || counterDelta === null ? null : translations.connections === 0 && counterDelta > 0;
   const value = {
     ...NOTHING,
     ...placeOf(chain, rule),
@@ -143,19 +146,32 @@ function destinationFact(
     backendAddress: packet.dst ?? '',
     backendPort: packet.dport ?? 0,
     ...(translations ?? {}),
+    service: translations?.service || serviceOf(rule),
+    refused,
+    dead: refused === true ? true : (translations?.dead ?? null),
     showCommand: `${prefix}${showCommand}`,
     deleteCommand: deleteCommand && `${prefix}${deleteCommand}`,
     restoreCommand: restoreCommand && `${prefix}${restoreCommand}`,
   };
-  const fared = translations
-    ? `; of ${translations.connections} connections ${translations.unanswered} have no answer and ${translations.refused} were refused`
-    : '';
+  const fared = !translations
+    ? ''
+    : refused
+      ? '; none of these connections is left: a reset was the answer to each'
+      : `; ${translations.unanswered} of ${translations.connections} connections have no answer`;
   const counted = counterDelta === null ? '' : `, +${counterDelta}`;
   return known(
     value,
     value.showCommand,
     `${chain.table}/${chain.name} (${chain.backend}): ${rule.text}${counted}${fared}`,
   );
+}
+
+/** What clients ask for, as far as the rule says: `10.0.0.1:80`. */
+function serviceOf({ words = [] }: FirewallRule): string {
+  const option = (name: string): string => words[words.indexOf(name) + 1] ?? '';
+  const address = words.includes('-d') ? option('-d').replace(/\/(32|128)$/, '') : '';
+  const port = words.includes('--dport') ? option('--dport') : '';
+  return port === '' ? address : address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 /** Whether a packet gets another source where it leaves; rules after one that surely fits do not matter. */

@@ -10,8 +10,7 @@ export interface Translations {
   service: string;
   connections: number;
   unanswered: number;
-  refused: number;
-  /** None was answered by more than a reset; null when there is none. */
+  /** None was answered; null when there is none. */
   dead: boolean | null;
 }
 
@@ -50,14 +49,11 @@ export async function translationsTo(
     return translated && (dport === undefined || replies[3] === undefined || Number(replies[3]) === dport);
   });
   const unanswered = lines.filter((line) => line.includes('[UNREPLIED]')).length;
-  // A reset that answers a SYN makes it CLOSE at once; nothing assured it (nf_conntrack_proto_tcp.c).
-  const refused = lines.filter((line) => / CLOSE /.test(line) && !line.includes('[ASSURED]')).length;
   const [, service = '', port] = /dst=(\S+)(?: sport=\d+ dport=(\d+))?/.exec(lines[0] ?? '') ?? [];
   return {
     service: port === undefined ? service : service.includes(':') ? `[${service}]:${port}` : `${service}:${port}`,
     connections: lines.length,
     unanswered,
-    refused,
-    dead: lines.length === 0 ? null : unanswered + refused === lines.length,
+    dead: lines.length === 0 ? null : unanswered === lines.length,
   };
 }
