@@ -4,7 +4,7 @@
  * prints its outcome. PLAN is a {@link TrafficPlan} as JSON; every line printed is JSON.
  */
 import { runClient } from './client.js';
-import type { TrafficPlan } from './plan.js';
+import { SERVER_PATIENCE_MS, type TrafficPlan } from './plan.js';
 import { startServer } from './server.js';
 
 const [role, text] = process.argv.slice(2);
@@ -26,7 +26,7 @@ async function serve(): Promise<void> {
   server.begin();
   await new Promise<void>((resolve) => {
     // No longer than the traffic may last, whatever becomes of the parent.
-    const limit = setTimeout(resolve, plan.delayMs + plan.maxMs + (plan.behaviour ? 60_000 : 10_000));
+    const limit = setTimeout(resolve, plan.delayMs + plan.maxMs + SERVER_PATIENCE_MS);
     process.stdin.resume().on('end', () => {
       clearTimeout(limit);
       resolve();

@@ -36,6 +36,12 @@ export interface TrafficPlan {
   keep?: boolean;
 }
 
+/**
+ * How long a server waits beyond its traffic, ms: it listens before the tracing begins, and a busy or emulated machine may
+ * take minutes to attach everything. It ends with the program that started it in any case.
+ */
+export const SERVER_PATIENCE_MS = 240_000;
+
 /** Bounds that hold whatever a file says: a lab runs on production hosts. */
 const MOST = { maxMs: 120_000, count: 10_000, burst: 100, bytes: 1e9, size: 60_000 };
 const FIRST_PORT = 5201;

@@ -9,7 +9,7 @@ import { churnContainers } from './containers.js';
 import { emptyOutcome, type ClientOutcome } from './outcome.js';
 import { planFrames } from './frames-plan.js';
 import { pingCommand, readPing } from './ping.js';
-import { planTraffic, type TrafficPlan } from './plan.js';
+import { SERVER_PATIENCE_MS, planTraffic, type TrafficPlan } from './plan.js';
 import { startWire } from '../wire/start.js';
 
 /** How long an agent may take to start and to end, beside its traffic, ms; generous, for emulated machines. */
@@ -113,7 +113,7 @@ async function startServerIn(lab: Lab, plan: TrafficPlan): Promise<ServerProcess
   const child = execa(file, argv, {
     reject: false,
     stdin: 'pipe',
-    timeout: plan.delayMs + plan.maxMs + 2 * ALLOWANCE_MS,
+    timeout: plan.delayMs + plan.maxMs + SERVER_PATIENCE_MS + ALLOWANCE_MS,
     killSignal: 'SIGKILL',
     buffer: { stdout: false },
   });
