@@ -14,6 +14,7 @@ const COUNTERS: Record<string, { 4: string[]; 6: string[] }> = {
     4: ['IpExtInTruncatedPkts', 'TcpInErrs', 'UdpInErrors'],
     6: ['Ip6InTruncatedPkts', 'TcpInErrs', 'Udp6InErrors'],
   },
+  'ip-truncated': { 4: ['IpExtInTruncatedPkts'], 6: ['Ip6InTruncatedPkts'] },
   header: { 4: ['IpInHdrErrors'], 6: ['Ip6InHdrErrors'] },
 };
 const BY_PROTOCOL: Record<string, string> = {
@@ -27,6 +28,8 @@ const BY_PROTOCOL: Record<string, string> = {
 function checksumOf(params: EvidenceParams): string | undefined {
   const reason = textParam(params, 'reason') ?? '';
   if (reason.endsWith('_CSUM') && Object.hasOwn(COUNTERS, reason)) return reason;
+  // A bridge that checks headers for netfilter says no more than that (br_validate_ipv4, net/bridge/br_netfilter_hooks.c).
+  if (reason === 'IP_INHDR') return 'IP_CSUM';
   if (reason !== '' && reason !== 'NOT_SPECIFIED') return undefined;
   if ((textParam(params, 'function') ?? '').startsWith('ip_rcv')) return 'IP_CSUM';
   return BY_PROTOCOL[textParam(params, 'protocol') ?? ''];
@@ -37,7 +40,7 @@ export const receiveErrors: EvidenceCollector = {
   name: 'receive-errors',
   describe: 'How many packets with this kind of damage the protocols of a namespace counted during the run.',
   params: {
-    damage: '`checksum`, `truncated` or `header`',
+    damage: '`checksum`, `truncated`, `ip-truncated` (by IP alone) or `header`',
     reason: 'drop reason that tells whose checksum: TCP_CSUM, UDP_CSUM, IP_CSUM, ICMP_CSUM',
     protocol: 'TCP, UDP, ICMP: whose checksum, without such a reason',
     function: 'kernel function that dropped it, which tells that it was the IP header, without such a reason',
@@ -46,7 +49,7 @@ export const receiveErrors: EvidenceCollector = {
   },
   members: {
     counter: 'the counter that grew, as nstat names it; the first that may, when none did',
-    delta: 'how much it grew; null when not read before',
+    delta: 'how much it grew (InHdrErrors: without wrong checksums); null when not read before',
     checksum: 'whose checksum was wrong: TCP, UDP, ICMP or IP; empty for other damage',
     covers: 'it grew, and by no less than the packets that were seen to be dropped; null when not read before',
   },
@@ -71,10 +74,14 @@ export const receiveErrors: EvidenceCollector = {
     };
     const [before, after] = [await read('before'), await read('after')];
     if (!after) return unknown(whyNot(await source.read(FILES[0], where(params, 'after'))), command);
-    const grown = counters.map((counter) => ({
-      counter,
-      delta: delta(before && (before.get(counter) ?? 0), after.get(counter) ?? 0),
-    }));
+    const growth = (counter: string): number | null =>
+      delta(before && (before.get(counter) ?? 0), after.get(counter) ?? 0);
+    // A wrong checksum is counted as a bad header as well.
+    const others = damage === 'header' && version === 4 ? (growth('IpExtInCsumErrors') ?? 0) : 0;
+    const grown = counters.map((counter) => {
+      const all = growth(counter);
+      return { counter, delta: all === null ? null : Math.max(0, all - others) };
+    });
     const best = grown.find((one) => (one.delta ?? 0) > 0) ?? grown[0];
     const covers = best.delta === null ? null : best.delta >= Math.max(1, numberParam(params, 'count') ?? 1);
     const value = { ...best, covers, checksum: damage === 'checksum' ? which!.replace(/_CSUM$/, '') : '' };

@@ -184,6 +184,18 @@ describe('evidence: receive-errors', () => {
     expect(await valueOf('receive-errors', host, { ...params, reason: 'NO_SOCKET' })).to.have.property('unknown');
   });
 
+  it('does not take a wrong checksum for a bad header', async () => {
+    // Six of each: the same packets.
+    const params = { damage: 'header', address: '10.0.0.1' };
+    expect(await valueOf('receive-errors', host, params)).to.include({
+      counter: 'IpInHdrErrors',
+      delta: 0,
+      covers: false,
+    });
+    const bridge = { damage: 'checksum', reason: 'IP_INHDR', address: '10.0.0.1', count: 6 };
+    expect(await valueOf('receive-errors', host, bridge)).to.include({ counter: 'IpExtInCsumErrors', covers: true });
+  });
+
   it('of several counters names the one that grew', async () => {
     const params = { damage: 'truncated', address: '10.0.0.1' };
     expect(await valueOf('receive-errors', host, params)).to.include({ counter: 'TcpInErrs', delta: 6, checksum: '' });
