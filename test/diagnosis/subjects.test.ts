@@ -29,7 +29,9 @@ describe('pairs without an answer as suspects', () => {
     expect(found).to.deep.equal([
       { device: 'br0', netns: 4, src: '10.0.0.5', dst: '10.0.0.6', count: 5, flow: '10.0.0.5 → 10.0.0.6' },
     ]);
-    expect(Object.keys(found[0])).to.have.members(Object.keys(subjectMembers({ each: 'unanswered' }, {})));
+    // Where they came through before is there when it was seen.
+    const always = Object.keys(subjectMembers({ each: 'unanswered' }, {})).filter((name) => !/^via/.test(name));
+    expect(Object.keys(found[0])).to.have.members(always);
   });
 
   it('are not those that were answered, that may yet be, that need not be, or that were received nowhere', () => {
