@@ -18,7 +18,7 @@ export function streamData(stream: StreamStats, pair: PairStats): Data {
   const [src, dst] = forward ? [pair.a, pair.b] : [pair.b, pair.a];
   const { first, last, sport, dport } = stream;
   const opening = stream.openLost.count >= stream.acceptLost.count ? stream.openLost : stream.acceptLost;
-  const worst = [stream.lost, stream.reordered, stream.duplicated, opening].reduce((x, y) =>
+  const worst = [stream.lost, stream.acksLost, stream.reordered, stream.duplicated, opening].reduce((x, y) =>
     y.count > x.count ? y : x,
   );
   return {
