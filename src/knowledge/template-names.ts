@@ -149,4 +149,5 @@ const SAMPLE_UNDO: Readonly<Record<string, string>> = {
   removeCommand: 'tc qdisc replace dev DEVICE root CONFIGURED',
   raiseCommand: 'sysctl -w net.netfilter.nf_conntrack_max=MAX',
   deleteCommand: 'iptables -t TABLE -I CHAIN NUMBER RULE',
+  addCommand: 'iptables -t nat -D POSTROUTING -s SRC -o DEVICE -j MASQUERADE',
 };
