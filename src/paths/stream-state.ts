@@ -37,8 +37,41 @@ export class PlaceStats {
   sport = 0;
   dport = 0;
 
-  /** @param key the device's number times two, plus one where packets leave by its driver. */
-  constructor(readonly key: number) {}
+  /** @param key the device's number times two, plus one where packets leave by its driver; @param firstTs of the first */
+  constructor(
+    readonly key: number,
+    public firstTs: number,
+  ) {}
+
+  /** Adds what was counted at the same place for another part of the way. */
+  add(other: PlaceStats): void {
+    const most = [
+      'longestReorderNs',
+      'mostRepeats',
+      'longestWaitNs',
+      'sport',
+      'dport',
+      'openSport',
+      'openDport',
+    ] as const;
+    const sums = [
+      ...([
+        'segments',
+        'bytes',
+        'lost',
+        'missingBytes',
+        'reordered',
+        'duplicates',
+        'again',
+        'needless',
+        'acks',
+      ] as const),
+      ...(['repeatedAfter', 'opens', 'opensAgain', 'accepts', 'acceptsAgain', 'small', 'stalls', 'stallNs'] as const),
+    ];
+    for (const name of sums) this[name] += other[name];
+    for (const name of most) this[name] = Math.max(this[name], other[name]);
+    this.firstTs = Math.min(this.firstTs, other.firstTs);
+  }
 
   suffers(sport: number, dport: number): void {
     this.sport = sport;
@@ -53,10 +86,10 @@ export class PairStream {
   readonly ports = new Set<number>();
 
   /** The counts of a place, made when it is new; undefined beyond the limit. */
-  place(key: number, most: number): PlaceStats | undefined {
+  place(key: number, most: number, ts: number): PlaceStats | undefined {
     const known = this.places.find((place) => place.key === key);
     if (known || this.places.length >= most) return known;
-    const place = new PlaceStats(key);
+    const place = new PlaceStats(key, ts);
     this.places.push(place);
     return place;
   }

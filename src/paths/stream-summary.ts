@@ -60,27 +60,30 @@ function waysOf(pair: Pair, cursor: EventCursor, devices: HostDevices): Way[] {
   });
 }
 
-/** Ways of which one ends where packets leave for outside, the next begins where they come from there, are one. */
+/** Parts of the ways of the same conversations are one way: its places, in the order in which a packet first passed them. */
 function joined(ways: readonly Way[]): Way[] {
-  const next = new Map<Way, Way>();
-  const taken = new Set<Way>();
-  const chain = (way: Way | undefined): Way[] => (way ? [way, ...chain(next.get(way))] : []);
+  const whole: Way[] = [];
   for (const way of ways) {
-    const other = ways.find((one) => !taken.has(one) && goesOn(way, one) && !chain(one).includes(way));
-    if (!other) continue;
-    next.set(way, other);
-    taken.add(other);
+    const other = whole.find((one) => one.src === way.src && one.dst === way.dst && sharesPorts(one, way));
+    if (other) other.places = together(other.places, way.places);
+    else whole.push({ ...way });
   }
-  return ways
-    .filter((way) => !taken.has(way))
-    .map((way) => ({ ...way, places: chain(way).flatMap(({ places }) => places) }));
+  return whole;
 }
 
-function goesOn(way: Way, other: Way): boolean {
-  if (other === way || other.src !== way.src || other.dst !== way.dst) return false;
-  if (!way.places.at(-1)!.leaves || !other.places[0]!.enters) return false;
-  for (const ports of other.ports) if (way.ports.has(ports)) return true;
+function sharesPorts(one: Way, other: Way): boolean {
+  for (const ports of other.ports) if (one.ports.has(ports)) return true;
   return false;
+}
+
+function together(one: readonly Place[], other: readonly Place[]): Place[] {
+  const places = [...one];
+  for (const place of other) {
+    const same = places.find(({ stats }) => stats.key === place.stats.key);
+    if (same) same.stats.add(place.stats);
+    else places.push(place);
+  }
+  return places.sort((x, y) => x.stats.firstTs - y.stats.firstTs);
 }
 
 /** Answers of the same tenant come by the same namespaces. */

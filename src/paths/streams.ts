@@ -73,6 +73,7 @@ export class StreamMeter {
       stream,
       device.id * 2 + (this.watched[cursor.probe] - 1),
       segment.sport * 65536 + segment.dport,
+      ts,
     );
     if (!place) return;
     const first = !path.watched;
@@ -112,10 +113,10 @@ export class StreamMeter {
     return true;
   }
 
-  private placeOf(own: HalfFlow, stream: PairStream, key: number, ports: number): PlaceOfFlow | undefined {
+  private placeOf(own: HalfFlow, stream: PairStream, key: number, ports: number, ts: number): PlaceOfFlow | undefined {
     const { places } = own;
     for (let i = 0; i < places.length; i++) if (places[i].key === key) return places[i];
-    const stats = stream.place(key, MAX_PLACES_OF_PAIR);
+    const stats = stream.place(key, MAX_PLACES_OF_PAIR, ts);
     if (!stats) return undefined;
     if (places.length === 0 && stream.ports.size < MAX_PORTS) stream.ports.add(ports);
     if (this.places >= MAX_PLACES) this.forgetOldest();
