@@ -70,8 +70,6 @@ export const TEMPLATE_NAMES: Readonly<Record<string, TemplateName>> = {
   xdpOffCommand: command('ip link set dev DEVICE xdp off', 'takes an XDP program off a device'),
   queueLengthCommand: command('ip link set dev DEVICE txqueuelen 1000', "makes a device's transmit queue longer"),
   queueLengthUndo: command('ip link set dev DEVICE txqueuelen LENGTH', 'undoes queueLengthCommand'),
-  segmentationCommand: command('ethtool -K DEVICE gso on tso on', 'turns segmentation offload on'),
-  segmentationUndo: command('ethtool -K DEVICE gso off tso off', 'undoes segmentationCommand'),
   nice: word('nice value of the thread'),
   rivalPid: word('process that had the CPU instead'),
   configured: { kind: 'words', describe: 'configuration of the queueing discipline, as tc takes it' },
