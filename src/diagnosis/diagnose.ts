@@ -1,4 +1,4 @@
-import { fillTemplate } from '../base/template.js';
+import { fillTemplate, lookup, templateVariables } from '../base/template.js';
 import type { Json } from '../base/json.js';
 import type { Analysis } from '../analysis/types.js';
 import type { EvidenceCollector, EvidenceSource } from '../evidence/types.js';
@@ -107,6 +107,11 @@ async function examine(
   const doubted = await suspicionRestsOnAbsence(rule, subject, input, resolve);
   if (doubted || (!rule.proof && isInferred(subject))) confidence = 'likely';
   const data: Record<string, unknown> = { subject: subject.data, evidence: facts.evidence, run: input.run };
+  // What cannot even be said without a gap is a guess: what was seen is told as not established, with what was not read.
+  if (confidence === 'likely' && !isFilled(rule.summary, data)) {
+    for (const { fact } of facts.read) if (!fact.known) unknown.add(`${fact.source}: ${fact.why}`);
+    return undefined;
+  }
   const why = (rule.why ?? []).map((line): EvidenceLine => ({
     text: fillTemplate(line.text, data),
     textZh: fillTemplate(line.textZh, data),
@@ -141,6 +146,11 @@ async function examine(
     names,
     findings,
   };
+}
+
+/** Whether everything that a template names is known. */
+function isFilled(template: string, data: Record<string, unknown>): boolean {
+  return templateVariables(template).every((name) => (lookup(data, name) ?? undefined) !== undefined);
 }
 
 /** Whether the suspicion would not stand had the lost events spoken against it (doubt.ts). */

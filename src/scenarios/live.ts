@@ -196,18 +196,48 @@ async function trace(
 /** Evidence that is read before there is a recording to write it to is kept until there is one. */
 class EvidenceLog {
   #kept: EvidenceEntry[] = [];
+  /** Characters of their answers. */
+  #size = 0;
   #recording: RecordingWriter | undefined;
 
   add(entry: EvidenceEntry): void {
-    if (this.#recording) this.#recording.writeJson(EVIDENCE, entry);
-    else this.#kept.push(entry);
+    this.#kept.push(entry);
+    this.#size += entry.answer.status === 'ok' ? entry.answer.text.length : 0;
+    if (this.#size >= EVIDENCE_CHUNK) this.#write();
   }
 
-  /** From now on to this recording, what was kept first; without one, nothing is kept. */
+  /** From now on to this recording, what was kept first; without one, what is kept goes to the last one. */
   writeTo(recording: RecordingWriter | undefined): void {
+    if (recording) this.#recording = recording;
+    this.#write();
     this.#recording = recording;
-    for (const entry of this.#kept.splice(0)) recording?.writeJson(EVIDENCE, entry);
   }
+
+  /** Many answers are alike: together they compress to a quarter. */
+  #write(): void {
+    if (!this.#recording) return;
+    for (let at = 0; at < this.#kept.length;) {
+      const end = endOfChunk(this.#kept, at);
+      this.#recording.writeJson(EVIDENCE, this.#kept.slice(at, end));
+      at = end;
+    }
+    this.#kept = [];
+    this.#size = 0;
+  }
+}
+
+/** Characters of evidence that go into one chunk of a recording, unless a single answer is longer. */
+const EVIDENCE_CHUNK = 1 << 20;
+
+/** Index after the last entry that fits into a chunk which begins with the entry at an index. */
+function endOfChunk(entries: readonly EvidenceEntry[], at: number): number {
+  let size = 0;
+  let end = at;
+  do {
+    const { answer } = entries[end++];
+    size += answer.status === 'ok' ? answer.text.length : 0;
+  } while (end < entries.length && size < EVIDENCE_CHUNK);
+  return end;
 }
 
 /** The namespaces that are traced; undefined: all. */

@@ -54,13 +54,17 @@ function hostView(recording: Recording): HostView {
 }
 
 function entriesOf(recording: Recording): EvidenceEntry[] {
-  return recording.json(EVIDENCE).map((value) => {
-    const entry = value as Partial<EvidenceEntry> | null;
-    const whole =
-      Array.isArray(entry?.what) && typeof entry.kind === 'string' && typeof entry.answer?.status === 'string';
-    if (!whole) throw damaged(recording, 'it holds evidence that is none');
-    return entry as EvidenceEntry;
-  });
+  // A chunk holds several entries; those of the first recordings one each.
+  return recording
+    .json(EVIDENCE)
+    .flat()
+    .map((value) => {
+      const entry = value as Partial<EvidenceEntry> | null;
+      const whole =
+        Array.isArray(entry?.what) && typeof entry.kind === 'string' && typeof entry.answer?.status === 'string';
+      if (!whole) throw damaged(recording, 'it holds evidence that is none');
+      return entry as EvidenceEntry;
+    });
 }
 
 function damaged({ path }: Recording, what: string): VdiagError {

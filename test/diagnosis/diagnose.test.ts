@@ -101,8 +101,16 @@ describe('diagnose', () => {
 
   it('is only likely when the evidence cannot be read, and reports what was not read', async () => {
     const unreadable = collector('qdisc', () => ({ known: false, why: 'tc is not installed', source: 'tc qdisc' }));
+    const modest = { ...shaping, summary: '{{subject.device}} is limited', summaryZh: '{{subject.device}} 被限速' };
+    const { diagnoses, evidenceUnknown } = await ask(analysis({ pairs: [slow] }), [modest], [unreadable]);
+    expect(diagnoses[0]).to.include({ id: 'qdisc-shaping-delay', confidence: 'likely' });
+    expect(evidenceUnknown).to.deep.equal(['tc qdisc: tc is not installed']);
+  });
+
+  it('claims nothing that it could only say with a gap, and reports what was not read', async () => {
+    const unreadable = collector('qdisc', () => ({ known: false, why: 'tc is not installed', source: 'tc qdisc' }));
     const { diagnoses, evidenceUnknown } = await ask(analysis({ pairs: [slow] }), [shaping], [unreadable]);
-    expect(diagnoses[0].confidence).to.equal('likely');
+    expect(diagnoses.map(({ id }) => id)).to.deep.equal(['latency-not-established']);
     expect(evidenceUnknown).to.deep.equal(['tc qdisc: tc is not installed']);
   });
 
@@ -110,8 +118,9 @@ describe('diagnose', () => {
     const broken = collector('qdisc', () => {
       throw new Error('boom');
     });
-    const { diagnoses } = await ask(analysis({ pairs: [slow] }), [shaping], [broken]);
-    expect(diagnoses[0]).to.include({ id: 'qdisc-shaping-delay', confidence: 'likely' });
+    const { diagnoses, evidenceUnknown } = await ask(analysis({ pairs: [slow] }), [shaping], [broken]);
+    expect(evidenceUnknown.join()).to.contain('boom');
+    expect(diagnoses[0]).to.include({ id: 'latency-not-established', confidence: 'not established' });
   });
 
   it('leads with the cause: symptoms of the same flow are explained by it, those of another are not', async () => {

@@ -64,7 +64,7 @@ describe('lab: topologies', () => {
     expect(() => loadTopology(altered('name: vmb,', 'name: vma,'))).to.throw(/two devices "vma"/);
     expect(() => loadTopology(altered('10.77.0.1/24', '10.77.0.1/99'))).to.throw(/"10.77.0.1\/99" is not an address/);
     expect(() => loadTopology(altered('b: { in: b, device: eth0 }', 'b: { in: b, device: eth1 }'))).to.throw(
-      /no link has an end "eth1"/,
+      /no (link|link, tap|link or tap|link, tap or wire) has an end "eth1"/,
     );
     expect(() => loadTopology(altered('bridges:', 'bridge:'))).to.throw(/unknown field "bridge"/);
   });

@@ -52,14 +52,15 @@ export function encodeFileHeader(version = VERSION): Buffer {
 
 /**
  * A whole chunk, header and payload in one piece, so that one write() appends it. The payload is compressed unless
- * that makes it longer. Level 1: the events of a busy host must not wait for their compressor.
+ * that makes it longer. Events at level 1: those of a busy host must not wait for their compressor.
  */
 export function encodeChunk(name: string, raw: Uint8Array): Buffer {
   if (!validName(name)) throw new RangeError(`"${name}" cannot name a chunk`);
   if (raw.byteLength > rawLimit(name)) {
     throw new RangeError(`a chunk "${name}" of ${raw.byteLength} bytes is over the format's ${rawLimit(name)}`);
   }
-  const packed = deflateRawSync(raw, { level: constants.Z_BEST_SPEED });
+  const level = name === CHUNK.events ? constants.Z_BEST_SPEED : constants.Z_DEFAULT_COMPRESSION;
+  const packed = deflateRawSync(raw, { level });
   const smaller = packed.byteLength < raw.byteLength;
   const payload = smaller ? packed : raw;
   const chunk = Buffer.alloc(CHUNK_HEADER_BYTES + payload.byteLength);
