@@ -23,7 +23,7 @@ export const FIXTURES: readonly Fixture[] = [
   { lab: 'firewall-drop-forward', scenario: 'packet-drop', diagnosis: 'firewall-rule-drops-flow' },
   { lab: 'nft-drop', scenario: 'connect-failure', diagnosis: 'firewall-rule-drops-flow' },
   { lab: 'neighbour-failed', scenario: 'packet-drop', diagnosis: 'neighbour-failed' },
-  { lab: 'mtu-blackhole', scenario: 'packet-drop', diagnosis: 'mtu-exceeded' },
+  { lab: 'mtu-blackhole', scenario: 'packet-drop', diagnosis: 'mtu-black-hole' },
 ];
 
 /** Most bytes of a bundled recording: they are in the repository and in the package. */

@@ -1,4 +1,11 @@
-import type { ProbePlan, ProbePoint } from '../../src/probes/types.js';
+import type { KernelCapabilities, ProbePlan, ProbePoint } from '../../src/probes/types.js';
+
+/** A kernel that can attach in every way. */
+export const EVERYTHING: KernelCapabilities = {
+  ...{ release: 'test', arch: 'x64', btf: true, ringBuffer: true, rawTracepoint: true, tracepoint: true },
+  ...{ kprobe: true, kretprobe: true, kprobeMulti: true, fentry: true, dropReasons: true, lacks: [] },
+};
+export const TRACEPOINTS_ONLY = { ...EVERYTHING, kprobe: false, kretprobe: false, kprobeMulti: false, fentry: false };
 
 type Short = Partial<ProbePoint> & Pick<ProbePoint, 'name' | 'group' | 'role'>;
 
