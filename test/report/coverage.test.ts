@@ -79,8 +79,8 @@ describe('the coverage as text', () => {
   };
 
   it('names a few of the things that are not seen, and counts the others', () => {
-    expect(told({})).to.include('whether this host routes a packet on; and 8 more.').and.not.include('ICMP takes');
-    expect(told({}, 'zh')).to.include('以及另外8项。');
+    expect(told({})).to.include('whether this host routes a packet on; and 10 more.').and.not.include('ICMP takes');
+    expect(told({}, 'zh')).to.include('以及另外10项。');
   });
 
   it('names causes and probes of losses, and the cost', () => {

@@ -153,11 +153,14 @@ describe('the vocabulary of diagnoses', () => {
     messageZh: 'm',
     subject: { device: 'd', netns: 1, reason: 'r', hook: 'h' },
     flows: [],
-    samples: [{ len: 1, packet: { src: 's', dst: 'd', sport: 1, dport: 2, proto: 'p', ttl: 3 } }],
+    samples: [{ path: 1, len: 1, packet: { src: 's', dst: 'd', smac: 'm', sport: 1, dport: 2, proto: 'p', ttl: 3 } }],
   };
   const analysis = {
     pairs: [pair],
     findings: [finding],
+    paths: [
+      { id: 1, pair: 1, events: [{ role: 'receive', device: 'd', netns: 1, packet: finding.samples[0].packet }] },
+    ],
     sched: [{ pid: 1, tid: 2, comm: 'c', wait: latency }],
   } as unknown as Analysis;
 
