@@ -131,9 +131,10 @@ describe('evidence, live', function () {
       const again = await observe(['firewall-rule'], () => send(port, 3));
       const restored = await value(again, 'firewall-rule', { netns: inode(B), hook: 'INPUT', ...flow });
       expect(restored).to.include({ found: true, counterDelta: 3 });
-      paste(restored.insertAcceptCommand);
+      paste(restored.insertAcceptCommand || restored.acceptCommand);
       const accepted = await observe(['firewall-rule'], () => send(port, 5));
-      expect(await value(accepted, 'firewall-rule', { netns: inode(B), hook: 'INPUT', ...flow })).to.include({
+      const now = await value(accepted, 'firewall-rule', { netns: inode(B), hook: 'INPUT', ...flow });
+      expect(now, JSON.stringify([restored.insertAcceptCommand, now])).to.include({
         found: false,
       });
       if (restored.removeAcceptCommand) {

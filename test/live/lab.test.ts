@@ -16,9 +16,20 @@ import {
   topologyIds,
   topologyOf,
 } from '../../src/lab/index.js';
-import type { Fault, Lab, TrafficResult } from '../../src/lab/index.js';
+import type { Fault, Lab, Traffic, TrafficResult } from '../../src/lab/index.js';
 
 const ID = 'live-lab-test';
+
+const betweenHosts: Traffic[] = [
+  { from: 'b', to: 'a', kind: 'ping', count: 3, interval: '50ms', family: 6 },
+  { from: 'a', to: 'b', kind: 'tcp-stream', bytes: '300KB', family: 6 },
+  { from: 'b', to: 'a', kind: 'udp-request-response', count: 3 },
+];
+/** A guest behind a tap is a process that answers: echo requests and datagrams, from itself it sends nothing. */
+const toGuest: Traffic[] = [
+  { from: 'a', to: 'b', kind: 'ping', count: 3, interval: '50ms', family: 6 },
+  { from: 'a', to: 'b', kind: 'udp-request-response', count: 3, family: 6 },
+];
 
 /** Everything that a lab could leave behind in the machine's own network. */
 async function machineState(): Promise<string> {
@@ -45,17 +56,18 @@ describe('lab, live', function () {
 
   for (const id of topologyIds()) {
     it(`${id}: comes up, carries IPv4 and IPv6, and goes without a trace`, async () => {
-      const lab = await labUp(loadTopology(id), { id: ID });
+      const topology = loadTopology(id);
+      const lab = await labUp(topology, { id: ID });
       expect(await namespaces()).to.include.members(Object.values(lab.namespaces).map(({ name }) => name));
       const results = await runTraffic(lab, [
         { from: 'a', to: 'b', kind: 'ping', count: 3, interval: '50ms' },
-        { from: 'b', to: 'a', kind: 'ping', count: 3, interval: '50ms', family: 6 },
-        { from: 'a', to: 'b', kind: 'tcp-stream', bytes: '300KB', family: 6 },
-        { from: 'b', to: 'a', kind: 'udp-request-response', count: 3 },
+        ...(Object.values(lab.endpoints).some(({ guest }) => guest) ? toGuest : betweenHosts),
       ]);
       for (const result of results)
         expect(result, JSON.stringify(result)).to.deep.include({ answered: result.sent, failures: {} });
-      expect(results[2].bytesReceived).to.equal(300_000);
+      expect(results.every(({ kind, bytesReceived }) => kind !== 'tcp-stream' || bytesReceived === 300_000)).to.equal(
+        true,
+      );
       const inode = (await lab.exec('a', ['stat', '-L', '-c', '%i', '/proc/self/ns/net'])).stdout;
       expect(Number(inode)).to.equal(lab.namespaces.a.inode);
       expect(await labDown(ID)).to.have.length(Object.keys(lab.namespaces).length);
@@ -141,11 +153,11 @@ describe('lab, live', function () {
       'no-route': ([ping]) => {
         expect(ping.answered).to.equal(0);
         // The router limits how often it says so.
-        expect(ping.failures).to.have.property('destination net unreachable');
+        expect(Object.keys(ping.failures).join()).to.match(/destination (net )?unreachable/);
       },
       'neighbour-failed': ([ping]) => {
         expect(ping.answered).to.equal(0);
-        expect(ping.failures).to.have.property('destination host unreachable');
+        expect(Object.keys(ping.failures).join()).to.match(/destination (host )?unreachable/);
       },
       'mtu-blackhole': ([ping, stream]) => {
         expect(ping.answered).to.equal(ping.sent);
