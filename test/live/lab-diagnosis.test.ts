@@ -18,7 +18,7 @@ async function diagnose(id: string, variant: Variant): Promise<{ report: Report;
   const fault = loadFault(id);
   const instance = instantiate(fault, loadTopology(topologyOf(fault, variant)), variant);
   const choices = Object.entries(variant).flatMap(([name, value]) => ['--lab-set', `${name}=${value}`]);
-  const { status, report } = await runReport('--lab', id, ...choices);
+  const { status, report } = await runReport('--lab', id, '--scenario', instance.scenario, ...choices);
   expectNoneOfNever(report, instance);
   expect(status, report.verdict.text).to.equal(1);
   return { report, instance };
