@@ -82,7 +82,8 @@ export const FIELD_SPECS = {
   'packet.quotedProto': { type: 'string', describe: 'its protocol' },
   'packet.checksum': {
     type: 'string',
-    describe: 'what the kernel holds of it: none, unnecessary (verified), complete (summed), partial (left to the device)',
+    describe:
+      'what the kernel holds of it: none, unnecessary (verified), complete (summed), partial (left to the device)',
   },
   'packet.fragment': { type: 'boolean', describe: 'an IP fragment' },
   'packet.dontFragment': { type: 'boolean', describe: 'IPv4 DF set' },
