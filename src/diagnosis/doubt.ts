@@ -1,8 +1,9 @@
 import type { Analysis } from '../analysis/types.js';
 import { count } from '../base/units.js';
 import type { LatencyStats, PairStats, SegmentStats } from '../paths/types.js';
-import { isUnanswered, pairData, segmentData, type Subject } from './subjects.js';
+import { pairData, segmentData, type Subject } from './subjects.js';
 import { streamAtWorst } from './stream-subjects.js';
+import { isUnanswered } from './unheard.js';
 import type { EvidenceLine } from './types.js';
 
 /**

@@ -1,8 +1,8 @@
-import ipaddr from 'ipaddr.js';
 import type { Analysis } from '../analysis/types.js';
 import type { SkbEvent } from '../events/types.js';
 import type { PairStats, PathView } from '../paths/types.js';
-import { isUnanswered, type Subject } from './subjects.js';
+import type { Subject } from './subjects.js';
+import { isGroup, isUnanswered } from './unheard.js';
 
 /** No more pairs than this are followed hop by hop: each hop costs questions to the host. */
 const MOST_PAIRS = 16;
@@ -113,9 +113,4 @@ function sourcesOf(paths: readonly PathView[], address: string): Set<string> {
     if (packet?.src === address && packet.smac !== '') macs.add(packet.smac);
   }
   return macs;
-}
-
-/** Whether an address is that of many: nobody need answer there. */
-function isGroup(address: string): boolean {
-  return ipaddr.isValid(address) && ['multicast', 'broadcast', 'unspecified'].includes(ipaddr.parse(address).range());
 }

@@ -1,4 +1,3 @@
-import ipaddr from 'ipaddr.js';
 import { ms } from '../base/units.js';
 import type { Analysis } from '../analysis/types.js';
 import type { PairStats, SchedStats, SegmentStats, StreamStats } from '../paths/types.js';
@@ -8,6 +7,7 @@ import { flowsOf } from './flow-subjects.js';
 import { streamSubjects } from './stream-subjects.js';
 import { hopSubjects } from './hops.js';
 import type { DiagnosisRule } from './types.js';
+import { isGroup, isUnanswered } from './unheard.js';
 
 /** What one engine run is about: the fact `subject`, and what it was made of. */
 export interface Subject {
@@ -94,14 +94,6 @@ function flowSubjects(group: FindingGroup, analysis: Analysis): Subject[] {
     : flows.map((flow) => ({ ...subject, flow: flow.flow, data: { ...subject.data, ...flow } }));
 }
 
-/** A pair is taken for unanswered from so many packets on: a single one may be answered after the run. */
-const UNANSWERED_PACKETS = 3;
-
-/** Whether so many packets without an answer are worth a suspicion. */
-export function isUnanswered(packets: number): boolean {
-  return packets >= UNANSWERED_PACKETS;
-}
-
 /** Pairs of which one end alone was heard, each at the device that took in its packets farthest on their way. */
 function unansweredSubjects({ pairs, paths }: Analysis): Subject[] {
   return pairs.flatMap((pair): Subject[] => {
@@ -153,11 +145,6 @@ function endSubjects({ pairs, paths }: Analysis): Subject[] {
       return [{ pair, data: { address, peer, netns, packetsFrom, packetsTo, seconds, flow } }];
     }),
   );
-}
-
-/** Whether an address is that of many: nobody need answer there. */
-function isGroup(address: string): boolean {
-  return ipaddr.isValid(address) && ['multicast', 'broadcast'].includes(ipaddr.parse(address).range());
 }
 
 /** One subject for each (kind, device, direction of travel) over all pairs: the pair that suffers most speaks for it. */

@@ -3,7 +3,7 @@ import type { Analysis } from '../analysis/types.js';
 import type { PairStats, PathView } from '../paths/types.js';
 import type { Candidate } from './diagnose.js';
 import { isBetween } from './flows.js';
-import { isUnanswered } from './subjects.js';
+import { isUnanswered } from './unheard.js';
 
 /** ICMP and ICMPv6 types of an echo request. */
 const ECHO_REQUESTS = [8, 128];
