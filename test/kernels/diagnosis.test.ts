@@ -85,7 +85,10 @@ forKernels(({ name, kernel, btf }) => {
       expectNoneOfNever(report, instance);
       const { names, summary } = diagnosisOf(report, 'firewall-rule-drops-flow');
       expect(names).to.include({ backend: 'iptables-legacy', table: 'filter', chain: 'FORWARD', number: 2 });
-      expect(names.rule).to.match(/^-A FORWARD .*--dport 8080 .*"left over from the migration".* -j DROP$/);
+      const { dport } = instance.variant;
+      expect(names.rule).to.match(
+        new RegExp(`^-A FORWARD .*--dport ${dport} .*"left over from the migration".* -j DROP$`),
+      );
       expect(Number(names.counterDelta)).to.be.within(2, 20);
       expect(summary).to.contain('filter/FORWARD').and.to.contain(String(names.rule));
       expect(report.diagnoses.map(({ id }) => id)).to.deep.equal(['firewall-rule-drops-flow']);
