@@ -31,7 +31,8 @@ const LABS: { lab: string; reason: string; place: RegExp; diagnosis: string }[] 
     diagnosis: 'neighbour-failed',
   },
   { lab: 'qdisc', reason: 'QDISC_DROP', place: /^(kfree_skb_list|__dev_queue_xmit)/, diagnosis: 'qdisc-shaping-delay' },
-  { lab: 'rcvbuf', reason: 'SOCKET_RCVBUFF', place: /^(__)?udp_queue_rcv/, diagnosis: 'socket-rcvbuf-overflow' },
+  // Its socket is gone when the diagnosis asks whose it was: the reason is told, the cause is not established.
+  { lab: 'rcvbuf', reason: 'SOCKET_RCVBUFF', place: /^(__)?udp_queue_rcv/, diagnosis: 'drop-not-established' },
   { lab: 'udp-checksum', reason: 'UDP_CSUM', place: /udp/, diagnosis: 'checksum-errors' },
   { lab: 'tcp-checksum', reason: 'TCP_CSUM', place: /^tcp_v4/, diagnosis: 'checksum-errors' },
 ];
