@@ -81,6 +81,11 @@ export function collect(value: string, previous: string[]): string[] {
   return [...previous, value];
 }
 
+/** Whether standard output is a terminal that is to have colours: not a file, a pipe or a CI's log, nor with NO_COLOR. */
+export function wantsColour(): boolean {
+  return process.stdout.isTTY === true && !process.env.NO_COLOR;
+}
+
 /** Columns for text: the terminal's within reason, 110 where there is none. */
 export function terminalWidth(): number {
   return Math.min(Math.max(process.stdout.columns ?? 110, 60), 140);

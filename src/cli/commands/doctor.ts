@@ -12,7 +12,7 @@ import { wrap } from '../../report/text/layout.js';
 import { hostForDoctor } from '../../scenarios/kernel.js';
 import { availabilitySummary, groupTable, pointTable } from '../availability-text.js';
 import { checkTexts, doctorWords } from '../doctor-words.js';
-import { terminalWidth } from '../options.js';
+import { terminalWidth, wantsColour } from '../options.js';
 
 interface DoctorFlags {
   format: 'text' | 'json';
@@ -94,7 +94,7 @@ function badged(
   language: Language,
   width: number,
 ): string[] {
-  const paint = colours(Boolean(process.stdout.isTTY) && !process.env.NO_COLOR);
+  const paint = colours(wantsColour());
   const badge = doctorWords(language).badges[state];
   const painted = {
     ok: paint.level.clean,

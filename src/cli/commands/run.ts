@@ -24,6 +24,7 @@ import {
   parseProto,
   parseRingSize,
   terminalWidth,
+  wantsColour,
 } from '../options.js';
 import { interruptSignal, progressLine } from '../progress.js';
 import { failsOn, readBaseline } from '../verdict.js';
@@ -219,7 +220,7 @@ async function run(flags: RunFlags, version: string): Promise<number> {
       ? renderJson(report)
       : renderText(report, {
           language: flags.lang,
-          colour: process.stdout.isTTY && !process.env.NO_COLOR,
+          colour: wantsColour(),
           width: terminalWidth(),
           status,
         });
