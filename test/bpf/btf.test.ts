@@ -8,6 +8,7 @@ import { KernelBtf } from '../../src/bpf/btf.js';
 import { BtfData } from '../../src/bpf/btf-data.js';
 import { elfSection } from '../../src/bpf/elf.js';
 import { OBJECT_FILE } from '../../src/bpf/object.js';
+import { skipBecause } from '../support/skip.js';
 
 const SOURCE = `
 struct sk_buff { int len; union { struct { int dev; } in; struct { long hidden; }; }; };
@@ -116,7 +117,7 @@ describe('BTF', () => {
   });
 
   it('reads the running kernel, where it has BTF', function () {
-    if (!existsSync('/sys/kernel/btf/vmlinux')) this.skip();
+    if (!existsSync('/sys/kernel/btf/vmlinux')) skipBecause(this, 'this kernel has no BTF');
     const kernel = KernelBtf.load();
     expect(kernel.tracepointArgs('kfree_skb')?.[0]).to.deep.include({ type: 'sk_buff', pointer: true });
     expect(kernel.functionArgs('ip_rcv')?.[0]).to.deep.include({ type: 'sk_buff', pointer: true });

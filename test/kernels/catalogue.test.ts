@@ -18,6 +18,7 @@ import {
 } from '../support/catalogue-on-kernel.js';
 import { readOldKernel } from '../support/old-kernel.js';
 import { fetchKernel, KERNELS, type KernelName } from '../support/vm-kernel.js';
+import { skipBecause } from '../support/skip.js';
 
 /** As `kernels:` of the catalogue calls them; the newest by what it was when that was written. */
 const VERSIONS: Record<KernelName, string> = { '5.10': '5.10', '6.1': '6.1', '6.12': '6.12', newest: '7.2' };
@@ -109,7 +110,7 @@ describe('the catalogue against the kernels’ own types and symbols', () => {
   });
 
   it('this machine’s kernel: arguments are where they are expected', function () {
-    if (!existsSync('/sys/kernel/btf/vmlinux')) this.skip();
+    if (!existsSync('/sys/kernel/btf/vmlinux')) skipBecause(this, 'this kernel has no BTF');
     const types = KernelBtf.load();
     const functions = functionsOfHost(catalogue.points, release());
     const { plan } = planProbes(catalogue, { set: 'full' }, ableKernel(release()), types, functions, {

@@ -12,6 +12,7 @@ import type { FaultInstance, Variant } from '../../src/lab/index.js';
 import type { Report } from '../../src/report/types.js';
 import { expectNoneOfNever, expectPrecise } from '../support/fault-report.js';
 import { diagnosisOf, expectHealthy, runReport } from '../support/vdiag-cli.js';
+import { skipBecause } from '../support/skip.js';
 
 /** Traces a lab with a fault in it, and checks the report against what the fault's file expects. */
 async function diagnose(id: string, variant: Variant): Promise<{ report: Report; instance: FaultInstance }> {
@@ -36,7 +37,7 @@ describe('diagnosis of the lab, live', function () {
   ] as const) {
     it(`slow port, ${rate} ${direction}: its queue, with rate and wait`, async function () {
       const missing = await missingNeeds(['tbf']);
-      if (missing.length > 0) return this.skip();
+      if (missing.length > 0) skipBecause(this, `not on this kernel: ${missing.join(', ')}`);
       const { report, instance } = await diagnose('slow-bridge-port', { rate, direction });
       expectPrecise(report, instance);
       const found = diagnosisOf(report, 'qdisc-shaping-delay');
@@ -71,7 +72,8 @@ describe('diagnosis of the lab, live', function () {
     // One of its variants, another each day, so that all have their turn.
     const variant = chooseVariant(fault, Math.floor(Date.now() / 86_400_000));
     it(`${id} ${JSON.stringify(variant)}: precise`, async function () {
-      if ((await missingNeeds(needsOf(fault, variant))).length > 0) return this.skip();
+      const missing = await missingNeeds(needsOf(fault, variant));
+      if (missing.length > 0) skipBecause(this, `not on this kernel: ${missing.join(', ')}`);
       const { report, instance } = await diagnose(id, variant);
       expectPrecise(report, instance);
       expect(

@@ -17,6 +17,7 @@ import {
   topologyOf,
 } from '../../src/lab/index.js';
 import type { Fault, Lab, Traffic, TrafficResult } from '../../src/lab/index.js';
+import { skipBecause } from '../support/skip.js';
 
 const ID = 'live-lab-test';
 
@@ -178,7 +179,7 @@ describe('lab, live', function () {
       it(name, async function () {
         const missing = await missingNeeds(needsOf(fault, variant));
         // netem is not in the development machine's kernel; test/kernels/lab.test.ts injects everything.
-        if (missing.length > 0) return this.skip();
+        if (missing.length > 0) skipBecause(this, `not on this kernel: ${missing.join(', ')}`);
         const lab = await labUp(loadTopology(topologyOf(fault, variant)), { id: ID });
         const { traffic } = await injectFault(lab, fault, variant);
         (fault.expect.diagnosis ? effects[id] : healthy)(await runTraffic(lab, traffic), lab);

@@ -6,6 +6,7 @@ import type { Ability, KernelSupport } from '../../src/bpf/types.js';
 import { capabilitiesOf } from '../../src/probes/capabilities.js';
 import { type DoctorInput, examineHost } from '../../src/probes/doctor.js';
 import { hostTools } from '../../src/probes/host-tools.js';
+import { skipBecause } from '../support/skip.js';
 
 const ok: Ability = { ok: true };
 const SUPPORT: KernelSupport = {
@@ -159,7 +160,7 @@ describe('tools for evidence', () => {
   });
 
   it("finds this machine's own", function () {
-    if (!existsSync('/usr/sbin/tc') && !existsSync('/sbin/tc')) this.skip();
+    if (!existsSync('/usr/sbin/tc') && !existsSync('/sbin/tc')) skipBecause(this, 'there is no tc');
     expect(hostTools().find((one) => one.name === 'tc')!.path).to.match(/\/tc$/);
   });
 });

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { Kallsyms, censusOf } from '../../src/probes/kallsyms.js';
+import { skipBecause } from '../support/skip.js';
 
 const BASE = 0xffff_8100_0000;
 const text = (lines: string[]): Buffer => Buffer.from(lines.map((line) => `${line}\n`).join(''));
@@ -65,7 +66,7 @@ describe('kernel symbols', () => {
     const file = readFileSync('/proc/kallsyms');
     const symbols = new Kallsyms(file);
     expect(symbols.size).to.be.above(10_000);
-    if (symbols.hidden) this.skip();
+    if (symbols.hidden) skipBecause(this, 'addresses are hidden: kernel.kptr_restrict');
     const plain = file
       .toString('latin1')
       .split('\n')

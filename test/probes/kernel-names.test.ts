@@ -6,6 +6,7 @@ import { KernelBtf } from '../../src/bpf/btf.js';
 import { namesOf } from '../../src/analysis/recorded-names.js';
 import { HostKernelNames } from '../../src/probes/kernel-names.js';
 import type { KernelTypes } from '../../src/probes/kernel-types.js';
+import { skipBecause } from '../support/skip.js';
 
 /** The enums of a kernel with subsystem reasons, as 6.12 has them (openvswitch's live in its module). */
 const ENUMS: Record<string, [number, string][]> = {
@@ -90,7 +91,7 @@ describe('names of drop reasons', () => {
   });
 
   it("are read from this machine's BTF", function () {
-    if (!existsSync('/sys/kernel/btf/vmlinux')) this.skip();
+    if (!existsSync('/sys/kernel/btf/vmlinux')) skipBecause(this, 'this kernel has no BTF');
     const names = new HostKernelNames(KernelBtf.load());
     const all = Object.values(names.dropReasons());
     expect(all).to.include.members(['NO_SOCKET', 'NETFILTER_DROP', 'SOCKET_RCVBUFF']);

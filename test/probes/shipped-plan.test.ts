@@ -6,11 +6,12 @@ import { loadCatalogue } from '../../src/probes/catalogue.js';
 import { coverageOf } from '../../src/probes/coverage.js';
 import { functionsOfHost, planProbes } from '../../src/probes/plan.js';
 import { EVERYTHING, TRACEPOINTS_ONLY } from '../support/plan.js';
+import { skipBecause } from '../support/skip.js';
 
 describe("plan of the shipped catalogue with this machine's BTF", function () {
   const file = '/sys/kernel/btf/vmlinux';
   before(function () {
-    if (!existsSync(file)) this.skip();
+    if (!existsSync(file)) skipBecause(this, 'this kernel has no BTF');
   });
   const catalogue = loadCatalogue();
 

@@ -7,6 +7,14 @@ const Base = process.env.VDIAG_TEST_REPORTER === 'dot' ? Mocha.reporters.Dot : M
 /** Characters of a failure's message that are kept. */
 const MESSAGE_LENGTH = 1500;
 
+/** What is told of an error: its message, and where in a test it came up. */
+function told(error) {
+  const lines = String(error?.stack ?? error)
+    .slice(0, MESSAGE_LENGTH)
+    .split('\n');
+  return lines.filter((line) => !/^\s+at .*node:internal/.test(line)).join('\n');
+}
+
 module.exports = class CountReporter extends Base {
   constructor(runner, options) {
     super(runner, options);
@@ -21,9 +29,7 @@ module.exports = class CountReporter extends Base {
       });
     if (notes) {
       runner.on(EVENT_TEST_PENDING, (test) => note('skipped', test));
-      runner.on(EVENT_TEST_FAIL, (test, error) =>
-        note('failed', test, String(error?.stack ?? error).slice(0, MESSAGE_LENGTH)),
-      );
+      runner.on(EVENT_TEST_FAIL, (test, error) => note('failed', test, told(error)));
     }
   }
 };

@@ -30,7 +30,7 @@ import { loadCatalogue } from '/vdiag/dist/probes/catalogue.js';
 import { planProbes } from '/vdiag/dist/probes/plan.js';
 
 const { cases, points } = JSON.parse(readFileSync('cases.json', 'utf8'));
-const sh = (script) => execFileSync('sh', ['-c', script], { stdio: ['ignore', 'ignore', 'pipe'] });
+const sh = (script) => execFileSync('sh', ['-c', script], { stdio: ['ignore', 'pipe', 'pipe'] });
 const capabilities = capabilitiesOf(kernelSupport());
 for (const one of cases) {
   const outcome = { name: one.name, probes: [], failed: [], records: [] };
@@ -54,7 +54,7 @@ for (const one of cases) {
     });
     session.close();
   } catch (error) {
-    outcome.error = String(error.stderr || error.stack);
+    outcome.error = [error.stack, error.stdout, error.stderr].filter(Boolean).join('\\n');
   }
   console.log(JSON.stringify(outcome));
 }
