@@ -16,8 +16,8 @@ import { baseImage, bootImage, moduleImage } from '../test/support/vm-base.js';
 import { fetchKernel, isKernelName, KERNELS, type KernelName, qemuPath } from '../test/support/vm-kernel.js';
 import { projectImage } from '../test/support/vm-project.js';
 
-const USAGE = `usage: npm run faults -- [FILTER] [options]
-  FILTER           a family (firewall, routing …), or a part of a fault's id or variant
+const USAGE = `usage: npm run faults -- [FILTER ...] [options]
+  FILTER           a family (firewall, routing …), or a part of a fault's id or variant; several: what any of them means
   --kernel NAME    ${KERNELS.join(', ')}, or here: this machine's own kernel (repeatable): every variant on each of them;
                    default: every variant on one of them, which one by the seed
   --seed N         chooses ports, rates, sizes, kernels (default: the day)
@@ -39,7 +39,7 @@ const HERE = 'here';
 type Where = KernelName | typeof HERE;
 
 interface Wanted {
-  filter?: string;
+  filters: string[];
   /** Each takes every variant; absent: each variant goes to one kernel. */
   kernels?: Where[];
   seed: number;
@@ -73,7 +73,6 @@ function wantedBy(argv: string[]): Wanted | 'help' {
     },
   });
   if (values.help) return 'help';
-  if (positionals.length > 1) throw new Error(`one FILTER is enough, not "${positionals.join(' ')}"`);
   const number = (option: 'seed' | 'jobs', text: string, least: number): number => {
     if (!/^\d{1,9}$/.test(text) || Number(text) < least)
       throw new Error(`--${option} ${text}: expected a whole number from ${least} on`);
@@ -85,7 +84,7 @@ function wantedBy(argv: string[]): Wanted | 'help' {
     return name;
   });
   return {
-    filter: positionals[0],
+    filters: positionals,
     kernels,
     seed: values.seed === undefined ? Math.floor(Date.now() / 86_400_000) : number('seed', values.seed, 0),
     third: values.third,
@@ -128,7 +127,8 @@ async function runBatch({ kernel, cases }: Batch, wanted: Wanted): Promise<Score
   const runs = cases.map((one) => benchRun(one, { record: wanted.record !== undefined, verify: wanted.verify }));
   const execute = async (some: typeof runs): Promise<RunResult[]> => {
     try {
-      return kernel === HERE ? await runHere(some, (id) => say(`${kernel} ${id}`)) : await runInKernel(kernel, some);
+      const onEnd = (progress: string): void => say(`${kernel} ${progress}`);
+      return kernel === HERE ? await runHere(some, onEnd) : await runInKernel(kernel, some, onEnd);
     } catch (error) {
       say(`${kernel}: ${(error as Error).message}`);
       return [];
@@ -244,7 +244,7 @@ async function main(): Promise<number> {
   const { seed } = wanted;
   let pairs: Pair[];
   try {
-    pairs = pairsOf(benchCases(wanted.filter, seed), wanted);
+    pairs = pairsOf(benchCases(wanted.filters, seed), wanted);
   } catch (error) {
     if (!(error instanceof VdiagError)) throw error;
     say(`faults: ${error.message}`);

@@ -1,10 +1,11 @@
 /**
  * Runs labs one after the other, in a process that loads the rules once: in a virtual machine, or here.
  * `node job.mjs DIST OUT < RUNS`: DIST is the built project, OUT the folder for reports (`ID.json`) and recordings
- * (`ID.vdiag`), RUNS a JSON list of BenchRun (bench-run.ts). One line of JSON for each run that has ended: a BenchOutcome.
+ * (`ID.vdiag`), RUNS a JSON list of BenchRun (bench-run.ts). One line of JSON for each run that has ended: a BenchOutcome;
+ * and at once one for its reader, to standard error or to the file that VDIAG_BENCH_PROGRESS names.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const [dist, out] = process.argv.slice(2);
@@ -16,7 +17,6 @@ const { renderJson } = await load('report/json.js');
 const { loadLibrary } = await load('scenarios/library.js');
 
 const library = loadLibrary();
-console.error('rules loaded', process.uptime().toFixed(1));
 
 /** A command of an article as its reader runs it: pasted into a shell. */
 function paste(command) {
@@ -59,6 +59,7 @@ for (const { id, fault, choices, scenario, record, verify } of JSON.parse(readFi
     ringBytes: 16 << 20,
     ...(existsSync('given.btf') && { btf: 'given.btf' }),
   };
+  let told = [];
   try {
     const file = join(out, `${id}.vdiag`);
     let report;
@@ -74,6 +75,7 @@ for (const { id, fault, choices, scenario, record, verify } of JSON.parse(readFi
       report = await labRun({ name: fault, choices }, { ...request, ...(record && { record: { file, force: true } }) });
     }
     writeFileSync(join(out, `${id}.json`), renderJson(report));
+    told = report.diagnoses.map(({ id }) => id);
     outcome.status = failsOn(report, 'error') ? 1 : 0;
   } catch (error) {
     outcome.error = error.message;
@@ -81,6 +83,7 @@ for (const { id, fault, choices, scenario, record, verify } of JSON.parse(readFi
   }
   outcome.seconds = (performance.now() - started) / 1000;
   console.log(JSON.stringify(outcome));
-  console.error(id, outcome.seconds.toFixed(1), outcome.error ?? '');
+  const line = `run: ${id} ${outcome.seconds.toFixed(1)} s: ${outcome.error ?? told.join(', ')}\n`;
+  appendFileSync(process.env.VDIAG_BENCH_PROGRESS ?? 2, line);
 }
 console.log(JSON.stringify({ left: await listLabs() }));

@@ -20,12 +20,16 @@ export interface RunResult {
   recording?: Uint8Array;
 }
 
+/** How job.mjs begins a line about a run that has ended. */
+const PROGRESS = 'run: ';
+
 const JOB = packagePath('test', 'faults', 'job.mjs');
 
-/** Runs cases in a virtual machine of this kernel, all of them in one boot. */
+/** Runs cases in a virtual machine of this kernel, all of them in one boot. @param onEnd told when one has ended. */
 export async function runInKernel(
   kernel: KernelName | Kernel,
   runs: readonly BenchRun[],
+  onEnd: (progress: string) => void,
   btf?: Uint8Array,
 ): Promise<RunResult[]> {
   const each = runs.some(({ verify }) => verify) ? 3 * SECONDS_EACH : SECONDS_EACH;
@@ -34,7 +38,8 @@ export async function runInKernel(
     timeoutSeconds: SECONDS_FOR_RULES + each * runs.length,
     files: { 'job.mjs': readFileSync(JOB), 'runs.json': JSON.stringify(runs), ...(btf && { 'given.btf': btf }) },
     // The virtual machine is the lab's own: its host-wide settings may be changed.
-    job: 'VDIAG_LAB_HOST=own node job.mjs /vdiag/dist /out/artefacts <runs.json',
+    job: 'VDIAG_LAB_HOST=own VDIAG_BENCH_PROGRESS=/dev/console node job.mjs /vdiag/dist /out/artefacts <runs.json',
+    onLine: (line) => line.startsWith(PROGRESS) && onEnd(line.slice(PROGRESS.length)),
   });
   try {
     const results = resultsOf(result.stdout.split('\n'), result.artefacts);
@@ -47,19 +52,19 @@ export async function runInKernel(
 }
 
 /** Runs cases on this machine, as root, by the built project. */
-export async function runHere(runs: readonly BenchRun[], onEnd: (id: string) => void): Promise<RunResult[]> {
+export async function runHere(runs: readonly BenchRun[], onEnd: (progress: string) => void): Promise<RunResult[]> {
   const folder = mkdtempSync(join(tmpdir(), 'vdiag-faults-'));
   try {
     const child = spawn(process.execPath, [JOB, packagePath('dist'), folder], { stdio: ['pipe', 'pipe', 'pipe'] });
     const ended = new Promise((resolve, reject) => child.once('error', reject).once('close', resolve));
     let said = '';
-    child.stderr.setEncoding('utf8').on('data', (text: string) => (said = (said + text).slice(-4000)));
+    createInterface({ input: child.stderr }).on('line', (line) => {
+      if (line.startsWith(PROGRESS)) onEnd(line.slice(PROGRESS.length));
+      else said = `${said}${line}\n`.slice(-4000);
+    });
     child.stdin.end(JSON.stringify(runs));
     const lines: string[] = [];
-    for await (const line of createInterface({ input: child.stdout })) {
-      lines.push(line);
-      if (line.startsWith('{"id"')) onEnd((JSON.parse(line) as BenchOutcome).id);
-    }
+    for await (const line of createInterface({ input: child.stdout })) lines.push(line);
     const status = await ended;
     const results = resultsOf(lines, folder);
     if (results.length < runs.length)

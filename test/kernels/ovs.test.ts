@@ -30,7 +30,7 @@ introduced() {
   done
   sleep 1
   ovs ovs-appctl fdb/flush
-  ovs ovs-appctl dpctl/del-flows
+  ovs ovs-appctl revalidator/purge
 }
 strangers() { introduced; ip -n a neigh del 10.1.0.2 dev eth0; ip -n b neigh del 10.1.0.1 dev eth0; }
 `;

@@ -29,6 +29,8 @@ export interface VmJob {
   memoryMb?: number;
   /** Default 2. */
   cpus?: number;
+  /** Told each line that the job writes to /dev/console, as it comes. */
+  onLine?: (line: string) => void;
   /** Mount the built project at /vdiag. Default true. */
   project?: boolean;
 }
@@ -95,8 +97,14 @@ export async function runVm(kernel: Kernel, options: VmJob): Promise<VmResult> {
     );
     const started = performance.now();
     const boot = { seconds: Number.NaN };
+    let told = 0;
     const watch = setInterval(() => {
-      if (Number.isNaN(boot.seconds) && /guest: job starts/.test(readIfThere(log))) boot.seconds = since(started);
+      if (!Number.isNaN(boot.seconds) && !options.onLine) return;
+      const lines = readIfThere(log).split(/\r?\n/);
+      if (Number.isNaN(boot.seconds) && lines.includes('guest: job starts')) boot.seconds = since(started);
+      // The last is not complete yet.
+      for (const line of lines.slice(told, -1)) options.onLine?.(line);
+      told = lines.length - 1;
     }, 200);
     const qemu = await execa(
       qemuFile,
