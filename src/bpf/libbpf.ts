@@ -197,7 +197,9 @@ export class Libbpf {
     if (fd >= 0) return fd;
     const log = koffi.alloc('uint8_t', VERIFIER_LOG_BYTES) as Pointer;
     try {
-      load({ log_level: 1, log_size: VERIFIER_LOG_BYTES, log_buf: log });
+      // What was refused for a signal that came meanwhile (EAGAIN, more often than libbpf tries) may be taken now.
+      const second = load({ log_level: 1, log_size: VERIFIER_LOG_BYTES, log_buf: log });
+      if (second >= 0) return second;
       const text = Buffer.from(new Uint8Array(koffi.view(log, VERIFIER_LOG_BYTES)));
       throw new BpfCallError(`load ${program.name}`, -fd, text.toString('utf8', 0, text.indexOf(0)));
     } finally {

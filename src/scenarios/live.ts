@@ -16,7 +16,7 @@ import type { Report } from '../report/types.js';
 import { conclude } from './conclude.js';
 import { resolveEndpoints } from './endpoints.js';
 import type { DiscoveryWish } from './discovery.js';
-import { attachProbes, requireTracing } from './kernel.js';
+import { attachProbes, type HostKernel, requireTracing } from './kernel.js';
 import type { Library } from './library.js';
 import { loadScenario } from './load.js';
 import { hostNamespaces, namespaceInode, ownNetns } from './namespaces.js';
@@ -41,6 +41,8 @@ export interface LiveRequest {
   btf?: string;
   /** Which compiled object traces; absent: what the kernel runs best. */
   flavour?: 'modern' | 'legacy';
+  /** What `requireTracing` said of the kernel to an earlier run of this process, with the same `btf` and `flavour`. */
+  kernel?: HostKernel;
   probes: {
     set?: ProbeSet;
     groups?: ProbeGroup[];
@@ -87,7 +89,7 @@ export async function answerLive(request: LiveRequest): Promise<Report> {
   const { library, onProgress = () => undefined } = request;
   const scenario = loadScenario(request.scenario);
   // First: who may not trace need not name the ends of a run.
-  const kernel = requireTracing(request.btf, request.flavour);
+  const kernel = request.kernel ?? requireTracing(request.btf, request.flavour);
   const own = ownNetns();
   const log = new EvidenceLog();
   const source = createRecordingSource(createLiveSource(), { ownNetns: own, onEntry: (entry) => log.add(entry) });

@@ -14,9 +14,12 @@ const { bringUp, labRun, traceLab } = await load('cli/lab-run.js');
 const { failsOn } = await load('cli/verdict.js');
 const { labDown, listLabs } = await load('lab/index.js');
 const { renderJson } = await load('report/json.js');
+const { requireTracing } = await load('scenarios/kernel.js');
 const { loadLibrary } = await load('scenarios/library.js');
 
 const library = loadLibrary();
+const btf = existsSync('given.btf') ? 'given.btf' : undefined;
+const kernel = requireTracing(btf);
 
 /** A command of an article as its reader runs it: pasted into a shell. */
 function paste(command) {
@@ -57,7 +60,8 @@ for (const { id, fault, choices, scenario, record, verify } of JSON.parse(readFi
     devices: [],
     probes: {},
     ringBytes: 16 << 20,
-    ...(existsSync('given.btf') && { btf: 'given.btf' }),
+    btf,
+    kernel,
   };
   let told = [];
   try {

@@ -1,4 +1,5 @@
-import { readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { dropRulesFor, loadDropRules } from '../../src/probes/drop-rules.js';
@@ -6,35 +7,25 @@ import type { Report } from '../../src/report/types.js';
 import { answerReplay } from '../../src/scenarios/replay.js';
 import { loadLibrary } from '../../src/scenarios/library.js';
 import { renderJson } from '../../src/report/json.js';
+import { benchCases, benchRun } from '../faults/cases.js';
+import { runInKernel, type RunResult } from '../faults/run-cases.js';
+import { scoreReport } from '../faults/score.js';
 import { dropsOf, type RecordedDrop } from '../support/drop-table.js';
-import { REASON_LABS } from '../support/reason-labs.js';
-import { runInVm, type VmResult } from './harness.js';
 
-/** What each lab must be told to be: the reason of its drops, the function, and the diagnosis. */
-const LABS: { lab: string; reason: string; place: RegExp; diagnosis: string }[] = [
-  { lab: 'port-closed', reason: 'NO_SOCKET', place: /^tcp_v4_rcv/, diagnosis: 'port-closed' },
-  { lab: 'udp-closed', reason: 'NO_SOCKET', place: /^__udp4_lib_rcv/, diagnosis: 'port-closed' },
-  { lab: 'no-route', reason: 'IP_INNOROUTES', place: /^ip_error/, diagnosis: 'no-route' },
-  { lab: 'rp-filter', reason: 'IP_RPFILTER', place: /^ip_rcv_finish/, diagnosis: 'rp-filter' },
-  { lab: 'ttl', reason: 'IP_INHDR', place: /^ip_forward/, diagnosis: 'ttl-expired' },
-  { lab: 'nft-drop', reason: 'NETFILTER_DROP', place: /^nf_hook_slow/, diagnosis: 'firewall-rule-drops-flow' },
-  {
-    lab: 'firewall-drop-forward',
-    reason: 'NETFILTER_DROP',
-    place: /^nf_hook_slow/,
-    diagnosis: 'firewall-rule-drops-flow',
-  },
-  {
-    lab: 'neighbour-failed',
-    reason: 'NEIGH_FAILED',
-    place: /^(arp_error_report|neigh_)/,
-    diagnosis: 'neighbour-failed',
-  },
-  { lab: 'qdisc', reason: 'QDISC_DROP', place: /^(kfree_skb_list|__dev_queue_xmit)/, diagnosis: 'qdisc-shaping-delay' },
-  // Its socket is gone when the diagnosis asks whose it was: the reason is told, the cause is not established.
-  { lab: 'rcvbuf', reason: 'SOCKET_RCVBUFF', place: /^(__)?udp_queue_rcv/, diagnosis: 'drop-not-established' },
-  { lab: 'udp-checksum', reason: 'UDP_CSUM', place: /udp/, diagnosis: 'checksum-errors' },
-  { lab: 'tcp-checksum', reason: 'TCP_CSUM', place: /^tcp_v4/, diagnosis: 'checksum-errors' },
+/** What the drops of each variant of a fault must be told to be: their reason, and the function. */
+const FAULTS: [variant: string, reason: string, place: RegExp][] = [
+  ['port-closed kind=tcp-connect family=4', 'NO_SOCKET', /^tcp_v4_rcv/],
+  ['port-closed kind=udp-request-response family=4', 'NO_SOCKET', /^__udp4_lib_rcv/],
+  ['no-route family=4', 'IP_INNOROUTES', /^ip_error/],
+  ['rp-filter setting=all', 'IP_RPFILTER', /^ip_rcv_finish/],
+  ['ttl-expired family=4', 'IP_INHDR', /^ip_forward/],
+  ['nft-drop table=inet', 'NETFILTER_DROP', /^nf_hook_slow/],
+  ['firewall-drop-forward backend=legacy family=4', 'NETFILTER_DROP', /^nf_hook_slow/],
+  ['neighbour-failed family=4', 'NEIGH_FAILED', /^(arp_error_report|neigh_)/],
+  ['queue-too-short topology=two-behind-a-router family=4', 'QDISC_DROP', /^(kfree_skb_list|__dev_queue_xmit)/],
+  ['udp-receive-buffer-full family=4', 'SOCKET_RCVBUFF', /^(__)?udp_queue_rcv/],
+  ['bad-udp-checksum family=4', 'UDP_CSUM', /udp/],
+  ['bad-tcp-checksum family=4 topology=two-behind-a-router', 'TCP_CSUM', /^tcp_v4/],
 ];
 /** Beside the fault's own, what this kernel drops in health: late packets, answers to a raw socket. */
 const ALSO = new Set(['NO_SOCKET', 'QUEUE_PURGE', 'UNHANDLED_PROTO', 'OTHERHOST', 'PACKET_SOCK_ERROR']);
@@ -42,29 +33,32 @@ const ALSO = new Set(['NO_SOCKET', 'QUEUE_PURGE', 'UNHANDLED_PROTO', 'OTHERHOST'
 describe('drop reasons on kernel 5.10, which gives none', function () {
   this.timeout(1_500_000);
 
-  let result: VmResult;
-  let outcome: Record<string, { id: string; confidence: string }[]>;
-  const file = (name: string): string => join(result.artefacts, name);
-  const drops = (lab: string): RecordedDrop[] => dropsOf(file(`${lab}.vdiag`), dropRulesFor(loadDropRules(), '5.10.0'));
+  const cases = benchCases(
+    FAULTS.map(([variant]) => variant),
+    1,
+  );
+  const results = new Map<string, RunResult>();
+  let folder: string;
+  /** The recording of a variant, as a file. */
+  const file = (variant: string): string => join(folder, `${FAULTS.findIndex(([name]) => name === variant)}.vdiag`);
 
   before('one boot for all', async () => {
-    result = await runInVm({
-      kernel: '5.10',
-      timeoutSeconds: 1400,
-      files: { 'labs.mjs': REASON_LABS },
-      job: `node labs.mjs ${LABS.map(({ lab }) => lab).join(' ')}`,
-    });
-    expect(result.status, result.stderr).to.equal(0);
-    const said = JSON.parse(result.stdout.trim().split('\n').at(-1)!) as { outcome: typeof outcome; left: unknown[] };
-    expect(said.left).to.deep.equal([]);
-    outcome = said.outcome;
+    folder = mkdtempSync(join(tmpdir(), 'vdiag-reasons-'));
+    const runs = cases.map((one) => benchRun(one, { record: true, verify: false }));
+    const outcomes = await runInKernel('5.10', runs, () => undefined);
+    for (const [i, { name }] of cases.entries()) {
+      const result = outcomes.find(({ outcome }) => outcome.id === runs[i].id)!;
+      expect(result?.outcome.error, name).to.equal(undefined);
+      results.set(name, result);
+      writeFileSync(file(name), result.recording!);
+    }
   });
 
-  after(() => rmSync(result.artefacts, { recursive: true }));
+  after(() => rmSync(folder, { recursive: true }));
 
-  for (const { lab, reason, place, diagnosis } of LABS) {
-    it(`${lab}: ${reason}, and no other`, () => {
-      const all = drops(lab);
+  for (const [variant, reason, place] of FAULTS) {
+    it(`${variant}: ${reason}, and no other`, () => {
+      const all: RecordedDrop[] = dropsOf(file(variant), dropRulesFor(loadDropRules(), '5.10.0'));
       expect(all.every(({ given }) => given === undefined)).to.equal(true);
       const told = all.filter((drop) => drop.inferred === reason);
       expect(told.length, JSON.stringify(all.slice(0, 5))).to.be.above(0);
@@ -73,18 +67,20 @@ describe('drop reasons on kernel 5.10, which gives none', function () {
         all.map(({ inferred }) => inferred).filter((name) => name !== reason && name !== undefined),
       );
       expect([...others].filter((name) => !ALSO.has(name!))).to.deep.equal([]);
-      expect(outcome[lab].map(({ id }) => id)).to.include(diagnosis);
+      const { instance } = cases.find(({ name }) => name === variant)!;
+      expect(scoreReport(results.get(variant)!.report!, instance)).to.deep.include({ score: 'precise' });
     });
   }
 
   it('are marked as inferred, and a replay says the same', async () => {
-    const live = JSON.parse(readFileSync(file('nft-drop.json'), 'utf8')) as Report;
+    const variant = 'nft-drop table=inet';
+    const live = results.get(variant)!.report!;
     const dropped = live.paths.flatMap(({ events }) => events).filter(({ role }) => role === 'drop');
     for (const { drops } of live.pairs) expect(drops.reverse, 'answers that a ping got').to.equal(0);
     expect(dropped.filter(({ reason }) => reason === 'NETFILTER_DROP').map((event) => event.reasonInferred)).to.include(
       true,
     );
-    const replayed = await answerReplay({ library: loadLibrary(), file: file('nft-drop.vdiag'), inThisThread: true });
+    const replayed = await answerReplay({ library: loadLibrary(), file: file(variant), inThisThread: true });
     const findings = (report: Report): unknown => report.findings;
     expect(findings(JSON.parse(renderJson(replayed)) as Report)).to.deep.equal(findings(live));
   });
