@@ -1,6 +1,5 @@
-import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import { printable } from '../base/sanitize.js';
-import { namesIn, textOf } from './processes.js';
+import { eachProcess, namesIn, textOf } from './processes.js';
 
 /** How much CPU time a thread has had. */
 export interface ThreadTime {
@@ -26,8 +25,6 @@ export interface CpuUsers {
   incomplete: boolean;
 }
 
-/** How long the event loop is held at a stretch, ms. */
-const STRETCH_MS = 15;
 /** Of so many processes, those that have used most CPU, the threads are read too. */
 const WITH_THREADS = 24;
 const MOST_THREADS = 512;
@@ -40,26 +37,14 @@ const KEPT_THREADS = 32;
  * CPU it runs, a process only where its first thread did.
  */
 export async function readCpuUsers(limitMs: number): Promise<CpuUsers> {
-  const end = Date.now() + limitMs;
   const processes: ProcessTime[] = [];
-  let stretch = Date.now();
-  let incomplete = false;
-  for (const name of namesIn('/proc')) {
-    if (!/^\d+$/.test(name)) continue;
-    if (Date.now() > end) {
-      incomplete = true;
-      break;
-    }
-    if (Date.now() - stretch > STRETCH_MS) {
-      await yieldToOthers();
-      stretch = Date.now();
-    }
-    const one = parseTimes(textOf(`/proc/${name}/stat`) ?? '');
+  const complete = await eachProcess(limitMs, (pid) => {
+    const one = parseTimes(textOf(`/proc/${pid}/stat`) ?? '');
     if (one && one.ticks > 0) processes.push(one);
-  }
+  });
   processes.sort((a, b) => b.ticks - a.ticks);
   for (const one of processes.slice(0, WITH_THREADS)) one.threads = threadsOf(one.tid).slice(0, KEPT_THREADS);
-  return { processes: processes.slice(0, KEPT_PROCESSES), incomplete };
+  return { processes: processes.slice(0, KEPT_PROCESSES), incomplete: !complete };
 }
 
 /** The threads of a process, busiest first. */

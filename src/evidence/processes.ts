@@ -1,3 +1,4 @@
+import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import { readFileSync, readdirSync } from 'node:fs';
 import { printable } from '../base/sanitize.js';
 
@@ -151,4 +152,26 @@ export function namesIn(folder: string): string[] {
   } catch {
     return [];
   }
+}
+
+/** How long the event loop is held at a stretch, ms. */
+const STRETCH_MS = 15;
+
+/**
+ * Visits the processes of this host, one after the other, and lets others run in between.
+ * @returns whether the time was enough for all
+ */
+export async function eachProcess(limitMs: number, visit: (pid: number) => void): Promise<boolean> {
+  const end = Date.now() + limitMs;
+  let stretch = Date.now();
+  for (const name of namesIn('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    if (Date.now() > end) return false;
+    if (Date.now() - stretch > STRETCH_MS) {
+      await yieldToOthers();
+      stretch = Date.now();
+    }
+    visit(Number(name));
+  }
+  return true;
 }

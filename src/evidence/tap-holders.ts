@@ -1,7 +1,6 @@
 import { readlinkSync } from 'node:fs';
-import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import { printable } from '../base/sanitize.js';
-import { namesIn, parseThread, readProcess, textOf, type ProcessState } from './processes.js';
+import { eachProcess, namesIn, parseThread, readProcess, textOf, type ProcessState } from './processes.js';
 
 /** A process that holds tap or tun devices open: the consumer of what the host sends into them. */
 export interface TapHolder extends ProcessState {
@@ -14,43 +13,26 @@ export interface TapHolders {
   incomplete: boolean;
 }
 
-/** How long the event loop is held at a stretch, ms. */
-const STRETCH_MS = 15;
-
 /**
  * Looks through /proc/PID/fd for /dev/net/tun and reads the device's name from fdinfo (`iff:`, drivers/net/tun.c).
  * vhost kernel threads (`vhost-<pid>`, before 6.4 processes of their own) are added to the process they serve.
  * Device names are those of the namespace the device was made in.
  */
 export async function findTapHolders(limitMs: number): Promise<TapHolders> {
-  const end = Date.now() + limitMs;
   const devices = new Map<number, Set<string>>();
   const vhost: { owner: number; pid: number }[] = [];
-  let stretch = Date.now();
-  let incomplete = false;
-  for (const name of namesIn('/proc')) {
-    if (!/^\d+$/.test(name)) continue;
-    if (Date.now() > end) {
-      incomplete = true;
-      break;
-    }
-    if (Date.now() - stretch > STRETCH_MS) {
-      await yieldToOthers();
-      stretch = Date.now();
-    }
-    const pid = Number(name);
+  const complete = await eachProcess(limitMs, (pid) => {
     const files = namesIn(`/proc/${pid}/fd`);
     if (files.length === 0) {
       const owner = /^vhost-(\d+)/.exec(textOf(`/proc/${pid}/comm`) ?? '')?.[1];
       if (owner) vhost.push({ owner: Number(owner), pid });
-      continue;
     }
     for (const fd of files) {
       if (linkOf(`/proc/${pid}/fd/${fd}`) !== '/dev/net/tun') continue;
       const device = /^iff:\s*(\S+)$/m.exec(textOf(`/proc/${pid}/fdinfo/${fd}`) ?? '')?.[1];
       if (device) devices.set(pid, (devices.get(pid) ?? new Set()).add(printable(device)));
     }
-  }
+  });
   const holders: TapHolder[] = [];
   for (const [pid, names] of devices) {
     const process = readProcess(pid);
@@ -58,7 +40,7 @@ export async function findTapHolders(limitMs: number): Promise<TapHolders> {
     const workers = vhost.filter((worker) => worker.owner === pid).flatMap((worker) => kernelThread(worker.pid));
     holders.push({ ...process, threads: [...process.threads, ...workers], devices: [...names].sort() });
   }
-  return { holders: holders.sort((a, b) => a.pid - b.pid), incomplete };
+  return { holders: holders.sort((a, b) => a.pid - b.pid), incomplete: !complete };
 }
 
 function kernelThread(pid: number): ProcessState['threads'] {
