@@ -17,7 +17,8 @@ export interface SocketOwner {
   stopCommand: string;
 }
 
-const NOBODY: SocketOwner = {
+/** The owner of a socket that is not there, or whose owner is not known. */
+export const NOBODY: SocketOwner = {
   process: '',
   pid: 0,
   unit: '',

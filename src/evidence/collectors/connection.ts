@@ -1,6 +1,6 @@
 import { commandPrefix, known, numberParam, textParam, unknown } from '../facts.js';
 import type { Socket } from '../parsers/sockets.js';
-import { OWNER_MEMBERS, ownerOf, ownerText } from '../socket-owner.js';
+import { NOBODY, OWNER_MEMBERS, ownerOf, ownerText } from '../socket-owner.js';
 import { askSockets, hostOf, nameOf, settingOf } from '../socket-queries.js';
 import { parseAddress } from '../firewall/address-match.js';
 import type { EvidenceCollector } from '../types.js';
@@ -130,13 +130,7 @@ const NONE = {
   localName: '',
   peerName: '',
   port: 0,
-  process: '',
-  pid: 0,
-  unit: '',
-  stateText: '',
-  stopped: false,
-  continueCommand: '',
-  stopCommand: '',
+  ...NOBODY,
   accepted: false,
   unread: 0,
   unreadMs: null,

@@ -1,7 +1,7 @@
 import { commandPrefix, delta, known, numberParam, textOfAnswer, textParam, unknown, where } from '../facts.js';
 import { parseSnmp } from '../parsers/proc-net.js';
 import type { Socket } from '../parsers/sockets.js';
-import { OWNER_MEMBERS, ownerOf, ownerText } from '../socket-owner.js';
+import { NOBODY, OWNER_MEMBERS, ownerOf, ownerText } from '../socket-owner.js';
 import { askSockets, isLocalAddress, nameOf, roundUp, settingOf, takes } from '../socket-queries.js';
 import type { EvidenceCollector, EvidenceParams, EvidenceSource } from '../types.js';
 
@@ -110,13 +110,7 @@ const NONE = {
   others: 0,
   port: 0,
   bound: '',
-  process: '',
-  pid: 0,
-  unit: '',
-  stateText: '',
-  stopped: false,
-  continueCommand: '',
-  stopCommand: '',
+  ...NOBODY,
   acceptQueue: 0,
   backlog: 0,
   full: false,

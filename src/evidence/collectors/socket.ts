@@ -1,7 +1,7 @@
 import { commandPrefix, delta, grewBy, known, numberParam, textParam, textOfAnswer, unknown, where } from '../facts.js';
 import { protocolNumber } from '../firewall/model.js';
 import { parseSockets, type Socket } from '../parsers/sockets.js';
-import { OWNER_MEMBERS, ownerOf, ownerText, type SocketOwner } from '../socket-owner.js';
+import { NOBODY, OWNER_MEMBERS, ownerOf, ownerText, type SocketOwner } from '../socket-owner.js';
 import { isWildcard, nameOf, roundUp, sameAddress, settingOf, takes } from '../socket-queries.js';
 import type { EvidenceCollector, EvidenceParams, EvidenceSource } from '../types.js';
 
@@ -129,13 +129,7 @@ const NONE = {
   local: '',
   wildcard: false,
   device: '',
-  process: '',
-  pid: 0,
-  unit: '',
-  stateText: '',
-  stopped: false,
-  continueCommand: '',
-  stopCommand: '',
+  ...NOBODY,
   recvQueue: 0,
   sendQueue: 0,
   acceptQueue: null,

@@ -1,6 +1,6 @@
 import { commandPrefix, known, textParam, unknown } from '../facts.js';
 import type { Socket } from '../parsers/sockets.js';
-import { OWNER_MEMBERS, ownerOf, ownerText } from '../socket-owner.js';
+import { NOBODY, OWNER_MEMBERS, ownerOf, ownerText } from '../socket-owner.js';
 import { askSockets, hostOf, isLocalAddress, nameOf, takes } from '../socket-queries.js';
 import { parseAddress } from '../firewall/address-match.js';
 import type { EvidenceCollector } from '../types.js';
@@ -90,13 +90,7 @@ const NONE = {
   bound: '',
   protocol: '',
   port: 0,
-  process: '',
-  pid: 0,
-  unit: '',
-  stateText: '',
-  stopped: false,
-  continueCommand: '',
-  stopCommand: '',
+  ...NOBODY,
   waiting: 0,
   what: '',
 };
