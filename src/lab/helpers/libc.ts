@@ -1,3 +1,4 @@
+import { existsSync, writeFileSync } from 'node:fs';
 import koffi from 'koffi';
 import { getSystemErrorName } from 'node:util';
 
@@ -17,6 +18,7 @@ interface Libc {
 const SCHED_FIFO = 1;
 const FIFO_PRIORITY = 10;
 const AFFINITY_BYTES = 128;
+const AUTOGROUP = '/proc/self/autogroup';
 
 let bound: Libc | undefined;
 
@@ -51,7 +53,11 @@ export function runAs({ cpu, nice, policy }: Record<string, string | undefined>)
     mask[Number(cpu) >> 3] = 1 << (Number(cpu) & 7);
     need(`running on CPU ${cpu}`, sched_setaffinity(0, AFFINITY_BYTES, mask));
   }
-  if (nice !== undefined) need(`nice ${nice}`, setpriority(0, 0, Number(nice)));
+  if (nice !== undefined) {
+    need(`nice ${nice}`, setpriority(0, 0, Number(nice)));
+    // Where sessions are groups of the scheduler's (CONFIG_SCHED_AUTOGROUP), nice counts within this one alone.
+    if (existsSync(AUTOGROUP)) writeFileSync(AUTOGROUP, nice);
+  }
   if (policy === 'fifo') {
     need('real-time priority', sched_setscheduler(0, SCHED_FIFO, Uint8Array.from([FIFO_PRIORITY, 0, 0, 0])));
   }

@@ -18,7 +18,7 @@ const RUNNING = { cpu: /^\d{1,3}$/, nice: /^-?\d{1,2}$/, policy: /^(other|fifo)$
  * - `lab-guest DEVICE [read=all|never|20ms] [stop=yes] [after=1s] [cpu=1] [nice=19]`: the guest behind a tap, anew:
  *   how it reads the tap, from so long on after its first packet
  * - `lab-hog [cpu=1] [threads=3] [seconds=20] [nice=0] [policy=fifo]`: a process that works for nothing
- * - `lab-xdp DEVICE protocol=udp|tcp|icmp [redirect=IFINDEX] [mode=generic|native]`: an XDP program that drops what has
+ * - `lab-xdp DEVICE protocol=udp|tcp|icmp [redirect=IFINDEX] [mode=generic|driver]`: an XDP program that drops what has
  *   this protocol, or sends it to another device
  * - `lab-host netdev_max_backlog=8`, `lab-host nf_conntrack_max=20`: a network sysctl of the whole machine, put back when
  *   the lab ends
@@ -31,7 +31,7 @@ const HELPERS: Record<string, HelperGrammar> = {
   'lab-hog': { first: {}, options: { threads: /^[1-8]$/, seconds: /^\d{1,2}$/, ...RUNNING } },
   'lab-xdp': {
     first: { device: DEVICE },
-    options: { protocol: /^(udp|tcp|icmp)$/, redirect: NUMBER, mode: /^(generic|native)$/ },
+    options: { protocol: /^(udp|tcp|icmp)$/, redirect: NUMBER, mode: /^(generic|driver)$/ },
   },
   'lab-host': { first: {}, options: { netdev_max_backlog: NUMBER, nf_conntrack_max: NUMBER } },
 };

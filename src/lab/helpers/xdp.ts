@@ -5,7 +5,7 @@ import type { HelperWords } from './words.js';
 
 const PROG_TYPE_XDP = 6;
 /** XDP_FLAGS_SKB_MODE, XDP_FLAGS_DRV_MODE (include/uapi/linux/if_link.h). */
-const MODE: Record<string, number> = { generic: 2, native: 4 };
+const MODE: Record<string, number> = { generic: 2, driver: 4 };
 /** Numbers of the protocol in IPv4 and IPv6. */
 const PROTOCOLS: Record<string, [number, number]> = { udp: [17, 17], tcp: [6, 6], icmp: [1, 58] };
 const HELPER_REDIRECT = 23;
