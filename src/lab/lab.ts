@@ -159,7 +159,18 @@ async function processesIn(name: string): Promise<number[]> {
   return stdout
     .split(/\s+/)
     .map(Number)
-    .filter((pid) => pid > 1 && pid !== process.pid);
+    .filter((pid) => pid > 1 && pid !== process.pid && livesIn(pid, name));
+}
+
+/** Whether all threads of a process are in the namespace: one that looks into it, as another vdiag does, has a thread there for a moment. */
+function livesIn(pid: number, name: string): boolean {
+  try {
+    const { ino } = statSync(join(NAMESPACES, name));
+    return readdirSync(`/proc/${pid}/task`).every((tid) => statSync(`/proc/${pid}/task/${tid}/ns/net`).ino === ino);
+  } catch {
+    // It has ended, or is about to.
+    return false;
+  }
 }
 
 /** @throws VdiagError (status 3) without root. */

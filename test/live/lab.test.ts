@@ -77,6 +77,25 @@ describe('lab, live', function () {
     });
   }
 
+  it('leaves a process that looks into it, as another vdiag does, alone', async () => {
+    const lab = await labUp(loadTopology('two-vms-on-a-bridge'), { id: ID });
+    const look = `
+      const koffi = require('koffi');
+      const fd = require('fs').openSync('/run/netns/${lab.namespaces.a.name}');
+      if (koffi.load(null).func('int setns(int fd, int kind)')(fd, 0) !== 0) throw new Error('setns');
+      console.log('there');
+      setTimeout(() => {}, 30_000);`;
+    const child = spawn(process.execPath, ['-e', look], { stdio: ['ignore', 'pipe', 'inherit'] });
+    try {
+      const said = await new Promise((resolve) => child.stdout.once('data', (data) => resolve(String(data))));
+      expect(said).to.equal('there\n');
+      await labDown(ID);
+      expect([child.exitCode, child.signalCode]).to.deep.equal([null, null]);
+    } finally {
+      child.kill('SIGKILL');
+    }
+  });
+
   it('is made anew when it is there, and removing what is not there is no error', async () => {
     const topology = loadTopology('two-vms-on-a-bridge');
     const marker = async (lab: Lab): Promise<boolean> =>
