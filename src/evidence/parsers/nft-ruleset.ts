@@ -45,7 +45,7 @@ export function parseNftRuleset(json: string, texts: ReadonlyMap<string, string>
   const chains = new Map<string, FirewallChain>();
   for (const object of objects) {
     if (isObject(object.chain)) {
-      const chain = chainOf(object.chain);
+      const chain = chainOf(object.chain, texts);
       chains.set(keyOf(object.chain, chain.name), chain);
     }
     if (isObject(object.rule)) {
@@ -60,21 +60,33 @@ function keyOf(object: Record<string, unknown>, name: string): string {
   return `${stringIn(object, 'family') ?? ''} ${stringIn(object, 'table') ?? ''} ${name}`;
 }
 
-function chainOf(object: Record<string, unknown>): FirewallChain {
+function chainOf(object: Record<string, unknown>, texts: ReadonlyMap<string, string>): FirewallChain {
+  const name = stringIn(object, 'name') ?? '';
   const hook = stringIn(object, 'hook');
   const policy = stringIn(object, 'policy');
-  const devices = [object.dev].flat().filter((name) => typeof name === 'string');
+  const told = [object.dev].flat().filter((device) => typeof device === 'string');
+  // nft 1.0.6 leaves the device out of its JSON.
+  const devices = told.length > 0 ? told : devicesIn(texts.get(keyOf(object, name)) ?? '');
   return {
     backend: 'nft',
     tool: 'nft',
     family: stringIn(object, 'family') ?? '',
     table: stringIn(object, 'table') ?? '',
-    name: stringIn(object, 'name') ?? '',
+    name,
     ...(hook ? { hook, priority: numberIn(object, 'prio') ?? 0 } : {}),
     ...(devices.length > 0 ? { devices } : {}),
     ...(policy ? { policy: policy === 'drop' ? ('DROP' as const) : ('ACCEPT' as const) } : {}),
     rules: [],
   };
+}
+
+/** Devices of `type filter hook ingress device "ra" priority filter;` or `… devices = { "ra", "rb" } …`. */
+function devicesIn(definition: string): string[] {
+  const list = /\bdevices? (?:= )?(\{[^}]*\}|\S+)/.exec(definition)?.[1] ?? '';
+  return list
+    .split(/[{},\s]+/)
+    .map((name) => name.replaceAll('"', ''))
+    .filter((name) => name !== '');
 }
 
 function ruleOf(
@@ -243,7 +255,10 @@ function summarise(statements: Record<string, unknown>[]): string {
     .join(' ');
 }
 
-/** Texts of the rules in `nft -a list ruleset`, by `family table chain handle`, without the values of counters. */
+/**
+ * What `nft -a list ruleset` has of the rules, by `family table chain handle`, without the values of counters, and of what a
+ * base chain is hooked into, by `family table chain`.
+ */
 export function parseNftTexts(text: string): Map<string, string> {
   const texts = new Map<string, string>();
   let table = '';
@@ -255,6 +270,7 @@ export function parseNftTexts(text: string): Map<string, string> {
       else chain = block[1] === 'chain' ? block[3] : '';
       continue;
     }
+    if (chain !== '' && /^\s+type \S+ hook /.test(line)) texts.set(`${table} ${chain}`, line.trim());
     const rule = /^\s+(.*) # handle (\d+)$/.exec(line);
     if (rule && chain !== '') {
       texts.set(`${table} ${chain} ${rule[2]}`, rule[1].replace(/counter packets \d+ bytes \d+/g, 'counter'));
