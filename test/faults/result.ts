@@ -1,4 +1,5 @@
 import { FAULT_FAMILIES, type FaultFamily } from '../../src/lab/index.js';
+import { KERNELS } from '../support/vm-kernel.js';
 import type { BenchCase, RemedyOutcome } from './bench-run.js';
 import type { RunResult } from './run-cases.js';
 import { type Score, scoreReport, whatIsSaid } from './score.js';
@@ -81,9 +82,15 @@ export function benchResult(seed: number, runs: ScoredRun[]): BenchResult {
   };
 }
 
+/** The kernels of these runs, in the order of the table's columns. */
+export function measuredKernels(runs: readonly ScoredRun[]): string[] {
+  const order = ['here', ...KERNELS] as string[];
+  return [...new Set(runs.map(({ kernel }) => kernel))].sort((x, y) => order.indexOf(x) - order.indexOf(y));
+}
+
 /** Head and rows of the table: by family what is precise of what could be built, on each kernel; then all of them. */
 export function accuracyRows(runs: readonly ScoredRun[]): { head: string[]; body: string[][] } {
-  const kernels = [...new Set(runs.map(({ kernel }) => kernel))];
+  const kernels = measuredKernels(runs);
   const cell = (some: ScoredRun[]): string => {
     const built = some.filter(({ score }) => score !== 'unavailable');
     return built.length === 0 ? '–' : `${built.filter(({ score }) => score === 'precise').length} of ${built.length}`;
