@@ -2,7 +2,7 @@
  * `npm run faults`: the fault bench. Puts every variant of every fault into a lab, in a virtual machine of each kernel and on
  * this machine, asks vdiag, and scores the answer.
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import cliTable from 'cli-table3';
@@ -211,6 +211,18 @@ function objections(runs: readonly ScoredRun[]): string[] {
   return said;
 }
 
+/** Adds to what `npm test` counts and tells at its end, as test/support/count-reporter.cjs does. */
+function noteForTests(runs: readonly ScoredRun[], failed: readonly string[]): void {
+  const { VDIAG_TEST_COUNTS: counts, VDIAG_TEST_NOTES: notes } = process.env;
+  if (counts === undefined || notes === undefined) return;
+  const lacking = runs.filter(({ score }) => score === 'unavailable');
+  appendFileSync(counts, `${runs.length - lacking.length - failed.length} ${failed.length} ${lacking.length}\n`);
+  const note = (kind: string, title: string): void =>
+    appendFileSync(notes, `${JSON.stringify({ kind, title: `fault bench: ${title}` })}\n`);
+  for (const { kernel, fault, variant, why } of lacking) note('skipped', `${kernel} ${fault} ${variant}: ${why}`);
+  for (const text of failed) note('failed', text);
+}
+
 function showTable(runs: readonly ScoredRun[]): void {
   const { head, body } = accuracyRows(runs);
   const table = new cliTable({ head, style: { head: [], border: [] } });
@@ -263,6 +275,7 @@ async function main(): Promise<number> {
   if (!wanted.gate) return 0;
   const said = objections(runs);
   for (const text of said) say(`faults: ${text}`);
+  noteForTests(runs, said);
   return said.length > 0 ? 1 : 0;
 }
 

@@ -22,7 +22,9 @@ const COMMANDS =
   'sh ip tc bridge ss ping ethtool nft iptables iptables-legacy iptables-nft ip6tables ip6tables-legacy iptables-save iptables-legacy-save ' +
   'iptables-nft-save conntrack nsenter unshare modprobe sysctl timeout busybox';
 /** Commands that help and that not every machine has. */
-const EXTRA_COMMANDS = 'bash bpftool iperf3 socat tcpdump ebtables arping ip6tables-save ip6tables-nft';
+const EXTRA_COMMANDS =
+  'bash bpftool iperf3 socat tcpdump arping ip6tables-save ip6tables-nft ip6tables-legacy-save ip6tables-nft-save ' +
+  'ebtables ebtables-legacy ebtables-nft';
 /** Found by these programs at run time, so that `ldd` does not name them. */
 const DATA = [
   '/etc/iproute2',

@@ -94,7 +94,10 @@ export const firewallRule: EvidenceCollector = {
     if (suspects.length === 0) {
       const asked = after.chains.filter((chain) => isAskedFor(chain, question));
       const text = asked.length > 0 ? `no rule of ${place} dropped this packet` : `no firewall rules for ${place} here`;
-      return known({ ...NOT_FOUND, unread: after.unread }, `${prefix}nft list ruleset`, text);
+      // A rule of what could not be read may have dropped it.
+      if (after.unread.length > 0)
+        return unknown(`${text}; not read: ${after.unread.join('; ')}`, `${prefix}nft list ruleset`);
+      return known({ ...NOT_FOUND, unread: [] }, `${prefix}nft list ruleset`, text);
     }
     const bridged = await bridgedBy(source, params.netns, textParam(params, 'device'), suspects[0].chain);
     return factOf({ suspects, question, params, prefix, unread: after.unread, bridged });
