@@ -63,11 +63,16 @@ function whatLacks({ diagnoses }: Report, { diagnosis, names = {} }: ExpectedDia
   return reasons.includes('') ? '' : reasons[0];
 }
 
+type Segment = Report['pairs'][number]['segments'][number];
+
 function wrongDominant({ pairs }: Report, wanted: string | undefined): string {
   if (wanted === undefined) return '';
   const segments = pairs[0]?.segments ?? [];
   if (segments.length === 0) return 'no pair has segments';
-  const { label } = segments.reduce((x, y) => (y.share > x.share ? y : x));
+  // Without round trips none has a share of them.
+  const longer = (x: Segment, y: Segment): boolean =>
+    x.share === y.share ? x.latency.mean > y.latency.mean : x.share > y.share;
+  const { label } = segments.reduce((x, y) => (longer(y, x) ? y : x));
   return label === wanted ? '' : `"${label}" takes longest instead of "${wanted}"`;
 }
 
