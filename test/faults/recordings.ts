@@ -7,7 +7,7 @@ import type { Library } from '../../src/scenarios/library.js';
 import { answerReplay } from '../../src/scenarios/replay.js';
 import type { RecordedCase } from './bench-run.js';
 
-/** Bytes of one recording, and of all of them: they are in the repository and in the package. */
+/** Bytes of one recording, and of all of them: they are in the repository. */
 export const MAX_BYTES = 200_000;
 export const MAX_TOTAL_BYTES = 15_000_000;
 
@@ -36,7 +36,7 @@ export function instanceOf({ fault: id, variant }: RecordedCase): FaultInstance 
 }
 
 export async function replayedReport(library: Library, file: string): Promise<Report> {
-  return answerReplay({ library, file });
+  return answerReplay({ library, file, inThisThread: true });
 }
 
 export function goldenDiagnoses({ diagnoses }: Report): GoldenDiagnosis[] {
