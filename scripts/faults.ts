@@ -11,6 +11,7 @@ import { variantName } from '../src/lab/index.js';
 import type { BenchCase, RecordedCase } from '../test/faults/bench-run.js';
 import { benchCases, benchRun } from '../test/faults/cases.js';
 import { accuracyRows, benchResult, scoredRun, type ScoredRun } from '../test/faults/result.js';
+import { HERE, objections } from '../test/faults/gate.js';
 import { runHere, runInKernel, type RunResult } from '../test/faults/run-cases.js';
 import { baseImage, bootImage, moduleImage } from '../test/support/vm-base.js';
 import { fetchKernel, isKernelName, KERNELS, type KernelName, qemuPath } from '../test/support/vm-kernel.js';
@@ -26,15 +27,12 @@ const USAGE = `usage: npm run faults -- [FILTER ...] [options]
   --verify-remedy  run each article's remedy and look again, then its undo
   --record DIR     keep a recording of each run that is precise: npm run record:faults takes them from there
   --reports DIR    keep the JSON report of each run
-  --gate           status 1 if anything is wrong or a false alarm, twice in a row, or too little precise
+  --gate           status 1 if too much is wrong or a false alarm, twice in a row, or too little is precise
   --jobs N         virtual machines at the same time (default 1)
   --again          run what was not precise a second time`;
 
 /** Runs in one boot: one that breaks the machine takes no more than these with it. */
 const BATCH = 24;
-/** Share of the faults that must be precise for `--gate`, with the second run of those that were not at first. */
-const GATE = { vm: 0.9, here: 0.6 };
-const HERE = 'here';
 
 type Where = KernelName | typeof HERE;
 
@@ -189,26 +187,6 @@ function batchesOf(pairs: readonly Pair[]): Batch[] {
     for (let at = 0; at < cases.length; at += BATCH) batches.push({ kernel, cases: cases.slice(at, at + BATCH) });
   }
   return batches;
-}
-
-/** What `--gate` objects to: a mistake that is made twice, and too little that is precise. */
-function objections(runs: readonly ScoredRun[]): string[] {
-  const bad = runs.filter(({ score, second = score }) =>
-    [score, second].every((one) => one === 'wrong' || one === 'false-alarm'),
-  );
-  const said = bad.map(({ kernel, fault, variant, score, why }) => `${kernel} ${fault} ${variant}: ${score}: ${why}`);
-  for (const [name, is, least] of [
-    ['in virtual machines', (kernel: string) => kernel !== HERE, GATE.vm],
-    ['here', (kernel: string) => kernel === HERE, GATE.here],
-  ] as const) {
-    const some = runs.filter(
-      ({ kernel, family, score }) => is(kernel) && family !== 'controls' && score !== 'unavailable',
-    );
-    const precise = some.filter(({ score, second }) => [score, second].includes('precise')).length;
-    if (some.length > 0 && precise < least * some.length)
-      said.push(`${name} ${precise} of ${some.length} are precise, less than ${100 * least} %`);
-  }
-  return said;
 }
 
 /** Adds to what `npm test` counts and tells at its end, as test/support/count-reporter.cjs does. */
