@@ -29,6 +29,7 @@ const EXTRA_COMMANDS =
 const DATA = [
   '/etc/iproute2',
   '/usr/lib/iproute2',
+  '/etc/ethertypes',
   '/etc/protocols',
   '/etc/services',
   '/etc/nsswitch.conf',
