@@ -137,7 +137,7 @@ static __always_inline int clone_hit(struct vd_hit *hit)
 	return 0;
 }
 
-static __always_inline int clone_enter(struct vd_hit *hit, __u64 sp)
+static __always_inline bool clone_enter(struct vd_hit *hit, __u64 sp)
 {
 	return packet_enter(hit, sp);
 }

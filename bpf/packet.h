@@ -107,13 +107,17 @@ static __always_inline void vd_leave_entry(const struct vd_hit *hit, __u64 sp)
 		vd_count_loss_of(VD_LOSS_MISSED_RETURNS, hit->probe);
 }
 
-/* At a function's entry, where the skb still is alive. The return probe's record is the probe's event. */
-static __always_inline int packet_enter(struct vd_hit *hit, __u64 sp)
+/*
+ * At a function's entry, where the skb still is alive. The return probe's record is the probe's event.
+ * Whether the return matters.
+ */
+static __always_inline bool packet_enter(struct vd_hit *hit, __u64 sp)
 {
 	hit->flags = 0;
-	if (vd_follow_and_tell(hit, false))
-		vd_leave_entry(hit, sp);
-	return 0;
+	if (!vd_follow_and_tell(hit, false))
+		return false;
+	vd_leave_entry(hit, sp);
+	return true;
 }
 
 /* The return probe's half: everything but the return value is known from the entry. */

@@ -95,12 +95,13 @@ static __always_inline int point_hit(struct vd_hit *hit)
 	return 0;
 }
 
-static __always_inline int point_enter(struct vd_hit *hit, __u64 sp)
+static __always_inline bool point_enter(struct vd_hit *hit, __u64 sp)
 {
 	hit->flags = 0;
-	if (vd_point_wanted(hit))
-		vd_leave_entry(hit, sp);
-	return 0;
+	if (!vd_point_wanted(hit))
+		return false;
+	vd_leave_entry(hit, sp);
+	return true;
 }
 
 static __always_inline int point_leave(struct vd_hit *hit, __u64 sp)

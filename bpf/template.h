@@ -13,6 +13,7 @@
 enum vd_constant {
 	VD_CONST_PROBE = 1,
 	VD_CONST_OPTIONS = 2, /* enum vd_option */
+	VD_CONST_IS_RETURN = 3, /* not a number: a call, see vd_is_return */
 	/* Positions in the array of arguments; anything over 7: there is no such argument. Of a record: vd_field. */
 	VD_CONST_SKB = 16,
 	VD_CONST_SK = 17,
@@ -64,5 +65,23 @@ enum vd_option {
 		asm volatile("%0 = %1" : "=r"(value) : "i"(0x7d1a0000 + (number))); \
 		value;                                                             \
 	})
+
+/*
+ * In a kprobe session: whether the program is called for a function's return. User space puts the call of the kernel's
+ * bpf_session_is_return in the place of the constant, which in the object stands for "yes": libbpf 1.1 cannot bind a
+ * function whose arguments differ between kernels (6.10: none, 7.0: the context, which r1 holds here).
+ */
+static __always_inline bool vd_is_return(void *ctx)
+{
+	__u64 value;
+
+	asm volatile("r1 = %1\n"
+		     "r0 = %2\n"
+		     "%0 = r0"
+		     : "=r"(value)
+		     : "r"(ctx), "i"(0x7d1a0000 + VD_CONST_IS_RETURN)
+		     : "r0", "r1", "r2", "r3", "r4", "r5");
+	return value & 0xff;
+}
 
 #endif

@@ -8,6 +8,7 @@
  *   <family>_multi     the same for many functions: kprobe.multi, or kprobes whose attach cookie is the probe's number
  *   <family>_enter_regs, <family>_leave_regs   kprobe and kretprobe of one function, joined by the stack pointer
  *   <family>_enter_multi, <family>_leave_multi   the same for many functions
+ *   <family>_session_multi   both in one, for kprobe sessions: where the entry does not matter, the kernel skips the return
  *
  * Two objects are made of this: the modern one, and with VDIAG_LEGACY one for kernels before 5.8: instruction set v2, a
  * perf event array for the ring, and nothing that 4.19 does not have.
@@ -75,7 +76,8 @@
 		struct vd_hit hit = { .ctx = (void *)ctx };           \
                                                                       \
 		vd_take_registers(&hit, ctx, bpf_get_attach_cookie(ctx)); \
-		return family##_enter(&hit, VD_REG_SP(ctx));          \
+		family##_enter(&hit, VD_REG_SP(ctx));                 \
+		return 0;                                             \
 	}                                                             \
 	SEC("kprobe")                                                 \
 	int family##_leave_multi(struct pt_regs *ctx)                 \
@@ -84,6 +86,18 @@
                                                                       \
 		vd_take_return(&hit, ctx, bpf_get_attach_cookie(ctx)); \
 		return family##_leave(&hit, VD_REG_SP(ctx) - VD_RETURN_SP_SHIFT); \
+	}                                                             \
+	SEC("kprobe")                                                 \
+	int family##_session_multi(struct pt_regs *ctx)               \
+	{                                                             \
+		struct vd_hit hit = { .ctx = (void *)ctx };           \
+                                                                      \
+		if (vd_is_return(ctx)) {                              \
+			vd_take_return(&hit, ctx, bpf_get_attach_cookie(ctx)); \
+			return family##_leave(&hit, VD_REG_SP(ctx) - VD_RETURN_SP_SHIFT); \
+		}                                                     \
+		vd_take_registers(&hit, ctx, bpf_get_attach_cookie(ctx)); \
+		return !family##_enter(&hit, VD_REG_SP(ctx));         \
 	}
 #endif
 
@@ -94,7 +108,8 @@
 		struct vd_hit hit = { .ctx = (void *)ctx };           \
                                                                       \
 		vd_take_registers(&hit, ctx, VD_PROBE());             \
-		return family##_enter(&hit, VD_REG_SP(ctx));          \
+		family##_enter(&hit, VD_REG_SP(ctx));                 \
+		return 0;                                             \
 	}                                                             \
 	SEC("kprobe")                                                 \
 	int family##_leave_regs(struct pt_regs *ctx)                  \

@@ -114,7 +114,7 @@ static __always_inline int verdict_hit(struct vd_hit *hit)
 	return 0;
 }
 
-static __always_inline int verdict_enter(struct vd_hit *hit, __u64 sp)
+static __always_inline bool verdict_enter(struct vd_hit *hit, __u64 sp)
 {
 	vd_unpack(hit);
 	return packet_enter(hit, sp);

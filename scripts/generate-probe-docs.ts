@@ -23,8 +23,8 @@ const INTRODUCTION = `# Probe points
 
 A probe is one place in the kernel that vdiag watches. Rules name probes in \`on:\`, reports print them. Which of them a
 run attaches is chosen by its scenario, \`--set\` and \`--group\`; \`--require\` adds single ones. For each, vdiag takes
-the best way of attaching that this kernel allows (raw tracepoint, then kprobe-multi, kprobe, fentry; fexit or kretprobe
-where the return value is wanted). One that cannot be had is left out, and the report's coverage section says what is not
+the best way of attaching that this kernel allows (raw tracepoint, then kprobe-multi, kprobe, fentry; fexit, a kprobe session
+or a kretprobe where the return value is wanted). One that cannot be had is left out, and the report's coverage section says what is not
 seen for want of it.
 
 - **set**: the smallest set that holds the probe. Each set holds the one before.

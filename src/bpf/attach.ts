@@ -1,5 +1,5 @@
 import { closeSync, readFileSync } from 'node:fs';
-import { ATTACH_TYPE, BpfCallError, Libbpf } from './libbpf.js';
+import { ATTACH_TYPE, BpfCallError, Libbpf, type MultiWhere } from './libbpf.js';
 import { explained } from './load-program.js';
 import { openTracefs } from './tracefs.js';
 
@@ -49,15 +49,15 @@ export function attachProbe(program: number, target: ProbeTarget, isReturn: bool
   return attachToEvent(program, (libbpf) => openProbeEvent(libbpf, target, isReturn), cookie);
 }
 
-/** To many functions at once, or to their returns; each hit gets the function's cookie. */
+/** To many functions at once; each hit gets the function's cookie. */
 export function attachProbeMulti(
   program: number,
   targets: readonly { address: bigint; cookie: number }[],
-  returns: boolean,
+  where: MultiWhere,
 ): number {
   const addresses = targets.map(({ address }) => address);
   const cookies = targets.map(({ cookie }) => BigInt(cookie));
-  return explained(() => Libbpf.get().createMultiLink(program, { addresses, cookies, returns }));
+  return explained(() => Libbpf.get().createMultiLink(program, { addresses, cookies, where }));
 }
 
 function perfAttributes(type: number, config: bigint): Buffer {

@@ -13,7 +13,7 @@ import type { ProgramPlan } from './programs.js';
 import { probeMisses, recursionMisses, runTimeNs, verifiedInstructions } from './program-info.js';
 import { functionAddresses } from './symbols.js';
 import { patchTemplate } from './template.js';
-import type { AttachRequest, AttachedProbe, FailedProbe, MissedHits, ProbeCost } from './types.js';
+import type { AttachBackend, AttachRequest, AttachedProbe, FailedProbe, MissedHits, ProbeCost } from './types.js';
 
 /** A request, and the program that it becomes. */
 export interface Planned {
@@ -52,13 +52,13 @@ export class Attacher {
   /** Attaches what can be; what cannot goes to `failed`, with the reason. `onProgress` gets how many are done. */
   attach(planned: readonly Planned[], onProgress: (count: number) => void): void {
     const addresses = addressesNeeded(planned);
-    const multi = planned.filter(({ request }) => request.backend === 'kprobe-multi');
+    const multi = planned.filter(({ request }) => isMulti(request.backend));
     for (const group of groupsOfMulti(multi)) {
       this.#attachGroup(group, addresses);
       onProgress(group.length);
     }
     for (const one of planned) {
-      if (one.request.backend === 'kprobe-multi') continue;
+      if (isMulti(one.request.backend)) continue;
       this.#try([one.request], () => this.#attachOne(one, addresses));
       onProgress(1);
     }
@@ -142,9 +142,12 @@ export class Attacher {
     );
     return placing.during(() => {
       const { request, plan } = part[0]!;
+      const isSession = request.backend === 'kprobe-session';
+      const kind = isSession ? 'kprobe-session' : 'kprobe-multi';
       for (const { template, isReturn } of returnFirst(plan)) {
-        const program = this.#load(placing, { kind: 'kprobe-multi' }, template, { request, plan });
-        placing.link(() => attachProbeMulti(program, targets, isReturn));
+        const program = this.#load(placing, { kind }, template, { request, plan });
+        const where = isSession ? 'session' : isReturn ? 'returns' : 'entries';
+        placing.link(() => attachProbeMulti(program, targets, where), where !== 'entries');
       }
     });
   }
@@ -173,7 +176,7 @@ export class Attacher {
           const place = probeTarget(target, addresses);
           for (const { template, isReturn } of returnFirst(plan)) {
             const program = this.#load(placing, { kind: 'kprobe' }, template, one);
-            placing.link(() => attachProbe(program, place, isReturn, plan.shared ? index : undefined));
+            placing.link(() => attachProbe(program, place, isReturn, plan.shared ? index : undefined), isReturn);
           }
         }
       }
@@ -209,8 +212,7 @@ export class Attacher {
   }
 
   #keep(requests: readonly AttachRequest[], placing: Placing): void {
-    const { links, programs, loaded } = placing;
-    const returns = programs.length > 1;
+    const { links, programs, loaded, returns } = placing;
     this.watchesReturns ||= returns;
     this.#placed.push({ probes: requests.map(({ index }) => index), links, programs });
     const verified = loaded.map(({ fd }) => verifiedInstructions(fd));
@@ -235,6 +237,8 @@ class Placing {
   readonly programs: LoadedProgram[] = [];
   /** Of these, those that were loaded for it. */
   readonly loaded: LoadedProgram[] = [];
+  /** A return is watched. */
+  returns = false;
   attachMs = 0;
 
   during(steps: () => void): this {
@@ -247,10 +251,11 @@ class Placing {
     }
   }
 
-  link(attach: () => number): void {
+  link(attach: () => number, isReturn = false): void {
     const before = performance.now();
     this.links.push(attach());
     this.attachMs += performance.now() - before;
+    this.returns ||= isReturn;
   }
 }
 
@@ -263,9 +268,13 @@ function returnFirst({ template, returnTemplate }: ProgramPlan): { template: str
 /** kprobe.multi takes addresses; kprobes only for names with a dot or a module, which the kprobe PMU does not take. */
 function addressesNeeded(planned: readonly Planned[]): Map<string, bigint[]> {
   const names = planned.flatMap(({ request: { backend, target } }) =>
-    backend === 'kprobe-multi' || (isProbe(backend) && /[.:]/.test(target)) ? [target] : [],
+    isMulti(backend) || (isProbe(backend) && /[.:]/.test(target)) ? [target] : [],
   );
   return names.length > 0 ? functionAddresses(new Set(names)) : new Map<string, bigint[]>();
+}
+
+function isMulti(backend: AttachBackend): backend is 'kprobe-multi' | 'kprobe-session' {
+  return backend === 'kprobe-multi' || backend === 'kprobe-session';
 }
 
 function isProbe(backend: string): boolean {

@@ -100,6 +100,7 @@ export const VD_OPT = {
 export const VD_CONST = {
   PROBE: 1,
   OPTIONS: 2,
+  IS_RETURN: 3,
   SKB: 16,
   SK: 17,
   RET: 18,

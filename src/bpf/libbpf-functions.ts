@@ -62,6 +62,19 @@ export const linkCreateOptions = koffi.struct({
   kprobe_multi_cookies: 'void *',
 });
 
+/** union bpf_attr of BPF_LINK_CREATE (include/uapi/linux/bpf.h) with the kprobe_multi member of its union. */
+export const linkCreateAttributes = koffi.struct({
+  prog_fd: 'uint32_t',
+  target_fd: 'uint32_t',
+  attach_type: 'uint32_t',
+  flags: 'uint32_t',
+  kprobe_multi_flags: 'uint32_t',
+  kprobe_multi_cnt: 'uint32_t',
+  kprobe_multi_syms: 'void *',
+  kprobe_multi_addrs: 'void *',
+  kprobe_multi_cookies: 'void *',
+});
+
 /** Every member of a structure as zero or null, but for those given. */
 export function withDefaults(type: ReturnType<typeof koffi.struct>, values: Record<string, unknown>): Record<string, unknown> {
   const all: Record<string, unknown> = {};
@@ -100,6 +113,11 @@ export function bindFunctions() {
       libc,
       'long syscall(long number, void *attr, int pid, int cpu, int group, unsigned long flags)',
     ),
+    bpf: bind<(n: number, command: number, attributes: object, size: number) => number>(libc, [
+      'syscall',
+      'long',
+      ['long', 'int', koffi.pointer(linkCreateAttributes), 'unsigned int'],
+    ]),
     ioctl: bind<(fd: number, request: number, argument: number) => number>(
       libc,
       'int ioctl(int fd, unsigned long request, long argument)',

@@ -4,6 +4,7 @@ import koffi from 'koffi';
 import { kernelVersionCode } from './kernel-version.js';
 import {
   bindFunctions,
+  linkCreateAttributes,
   linkCreateOptions,
   objectOpenOptions,
   type Pointer,
@@ -14,7 +15,7 @@ import {
 export type { Pointer } from './libbpf-functions.js';
 
 export const PROG_TYPE = { KPROBE: 2, TRACEPOINT: 5, RAW_TRACEPOINT: 17, TRACING: 26 } as const;
-export const ATTACH_TYPE = { FENTRY: 24, FEXIT: 25, PERF_EVENT: 41, KPROBE_MULTI: 42 } as const;
+export const ATTACH_TYPE = { FENTRY: 24, FEXIT: 25, PERF_EVENT: 41, KPROBE_MULTI: 42, KPROBE_SESSION: 56 } as const;
 
 /** Room for the verifier's account of one refused program. */
 const VERIFIER_LOG_BYTES = 1 << 20;
@@ -46,6 +47,9 @@ export function errnoText(errno: number): string {
   if (errno >= LIBBPF_ERRNO_START) return `libbpf error ${errno}`;
   return errno > 0 ? getSystemErrorName(-errno) : `error ${errno}`;
 }
+
+/** Which hits of its functions a kprobe.multi link is for; `session`: entries and returns, of one program. */
+export type MultiWhere = 'entries' | 'returns' | 'session';
 
 /** What is asked of bpf_prog_load beside the instructions. */
 export interface ProgramLoad {
@@ -224,19 +228,31 @@ export class Libbpf {
     return this.#check(this.#functions.linkCreate(program, target, attachType, options), 'attach');
   }
 
-  /** One link of a program to many functions (kprobe.multi, 5.18+), or to their returns. */
-  createMultiLink(program: number, multi: { addresses: bigint[]; cookies: bigint[]; returns: boolean }): number {
+  /** One link of a program to many functions' entries or returns (kprobe.multi, 5.18+), or to both (session, 6.10+). */
+  createMultiLink(program: number, multi: { addresses: bigint[]; cookies: bigint[]; where: MultiWhere }): number {
     const BPF_F_KPROBE_MULTI_RETURN = 1;
-    const addresses = BigUint64Array.from(multi.addresses);
-    const cookies = BigUint64Array.from(multi.cookies);
-    const options = withDefaults(linkCreateOptions, {
-      sz: koffi.sizeof(linkCreateOptions),
-      kprobe_multi_flags: multi.returns ? BPF_F_KPROBE_MULTI_RETURN : 0,
-      kprobe_multi_cnt: addresses.length,
-      kprobe_multi_addrs: addresses,
-      kprobe_multi_cookies: cookies,
-    });
+    const functions = {
+      kprobe_multi_flags: multi.where === 'returns' ? BPF_F_KPROBE_MULTI_RETURN : 0,
+      kprobe_multi_cnt: multi.addresses.length,
+      kprobe_multi_addrs: BigUint64Array.from(multi.addresses),
+      kprobe_multi_cookies: BigUint64Array.from(multi.cookies),
+    };
+    if (multi.where === 'session') return this.#createSessionLink(program, functions);
+    const options = withDefaults(linkCreateOptions, { sz: koffi.sizeof(linkCreateOptions), ...functions });
     return this.#check(this.#functions.linkCreate(program, 0, ATTACH_TYPE.KPROBE_MULTI, options), 'attach');
+  }
+
+  /** libbpf before 1.5 lets no functions through for an attach type that it does not know: straight to the kernel. */
+  #createSessionLink(program: number, functions: Record<string, unknown>): number {
+    const BPF_LINK_CREATE = 28;
+    const attributes = { prog_fd: program, attach_type: ATTACH_TYPE.KPROBE_SESSION, ...functions };
+    const fd = this.#functions.bpf(
+      process.arch === 'arm64' ? 280 : 321,
+      BPF_LINK_CREATE,
+      withDefaults(linkCreateAttributes, attributes),
+      koffi.sizeof(linkCreateAttributes),
+    );
+    return this.#check(fd < 0 ? -koffi.errno() : fd, 'attach');
   }
 
   /**

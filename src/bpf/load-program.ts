@@ -13,7 +13,7 @@ export interface LoadedProgram {
 
 /** Where a program may be attached, which the kernel wants to know when it loads it. */
 export type ProgramKind =
-  | { kind: 'raw-tracepoint' | 'tracepoint' | 'kprobe' | 'kprobe-multi' }
+  | { kind: 'raw-tracepoint' | 'tracepoint' | 'kprobe' | 'kprobe-multi' | 'kprobe-session' }
   | { kind: 'fentry' | 'fexit'; function: string; btf: KernelBtf };
 
 /** Loads a program. @throws Error with the reason as one plain sentence */
@@ -33,6 +33,8 @@ function load(target: ProgramKind, name: string, instructions: Uint8Array): numb
       return tried({ type: PROG_TYPE.KPROBE, name, instructions });
     case 'kprobe-multi':
       return tried({ type: PROG_TYPE.KPROBE, name, instructions, attachType: ATTACH_TYPE.KPROBE_MULTI });
+    case 'kprobe-session':
+      return tried({ type: PROG_TYPE.KPROBE, name, instructions, attachType: ATTACH_TYPE.KPROBE_SESSION });
     default:
       return loadForFunction(target, name, instructions);
   }

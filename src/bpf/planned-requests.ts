@@ -3,7 +3,7 @@ import type { Planned } from './attacher.js';
 import { KernelBtf } from './btf.js';
 import { type LoadedObject, loadObject, type ObjectOptions } from './object.js';
 import { planProgram } from './programs.js';
-import { hasAttachCookies } from './support.js';
+import { hasAttachCookies, sessionIsReturn } from './support.js';
 import { coreAccesses } from './synthesis/core-accesses.js';
 import { lackingPrograms } from './synthesis/layout.js';
 import { type AttachRequest, type FailedProbe, type Flavour, MAX_PROBES } from './types.js';
@@ -49,17 +49,18 @@ export function withoutRefused(
 export function planAll(requests: readonly AttachRequest[], flavour: Flavour, failed: FailedProbe[]): Planned[] {
   // The legacy object has none of the programs that ask for their cookie.
   const cookies = flavour === 'modern' && hasAttachCookies();
+  const isReturn = requests.some(({ backend }) => backend === 'kprobe-session') ? sessionIsReturn() : undefined;
   return requests.flatMap((request) => {
     const { index } = request;
     if (!Number.isInteger(index) || index < 0 || index >= MAX_PROBES) {
       failed.push({ index, why: `a session has at most ${MAX_PROBES} probes` });
       return [];
     }
-    if (flavour === 'legacy' && request.backend === 'kprobe-multi') {
+    if (flavour === 'legacy' && /^kprobe-(multi|session)$/.test(request.backend)) {
       failed.push({ index, why: 'the legacy flavour has no programs for kprobe.multi' });
       return [];
     }
-    const plan = planProgram(request, { cookies });
+    const plan = planProgram(request, { cookies, isReturn });
     if (!('why' in plan)) return [{ request, plan }];
     failed.push({ index, why: plan.why });
     return [];

@@ -14,6 +14,14 @@ export interface ProgramPlan {
   shared?: boolean;
 }
 
+/** What a kernel offers that decides between templates. */
+interface KernelForms {
+  /** Perf events have attach cookies, and the object has the templates for them. */
+  cookies: boolean;
+  /** BTF id of bpf_session_is_return, where there are kprobe sessions. */
+  isReturn?: number;
+}
+
 type Slot = keyof TemplateConstants;
 
 /** Family of templates of each program (bpf/vdiag.bpf.c). */
@@ -122,6 +130,7 @@ const HAS_RECORD: ReadonlySet<string> = new Set(['packet', 'socket', 'point']);
 
 /** Registers that carry arguments: six on x86-64, of which a kprobe reads no more elsewhere either. */
 const MAX_REGISTER_ARGS = 6;
+const NOT_IN_REGISTERS = `only the first ${MAX_REGISTER_ARGS} arguments are in registers`;
 
 /**
  * Chooses template and constants for a request.
@@ -129,8 +138,7 @@ const MAX_REGISTER_ARGS = 6;
  */
 export function planProgram(
   request: AttachRequest,
-  /** `cookies`: perf events have attach cookies (and the object has the templates for them). */
-  kernel: { cookies: boolean } = { cookies: false },
+  kernel: KernelForms = { cookies: false },
 ): ProgramPlan | { why: string } {
   if (!Object.hasOwn(FAMILY, request.program)) return { why: `there is no program "${request.program}"` };
   const program = request.program as ProgramName;
@@ -146,7 +154,7 @@ export function planProgram(
   const wantReturn = request.wantReturn || NEEDS_RETURN.has(family) || program === 'failure';
   const constants: TemplateConstants = { PROBE: request.index, OPTIONS: optionsOf(request, program, args, wantReturn) };
   for (const [name, position] of Object.entries(args)) constants[SLOTS[name]!] = position;
-  return templateFor(request, family, wantReturn, constants, kernel.cookies);
+  return templateFor(request, family, wantReturn, constants, kernel);
 }
 
 function templateFor(
@@ -154,7 +162,7 @@ function templateFor(
   family: string,
   wantReturn: boolean,
   constants: TemplateConstants,
-  cookies: boolean,
+  { cookies, isReturn }: KernelForms,
 ): ProgramPlan | { why: string } {
   const positions = Object.entries(constants).flatMap(([slot, at]) => (slot === 'PROBE' || slot === 'OPTIONS' ? [] : [at]));
   const used = Math.max(0, ...positions) + 1;
@@ -166,10 +174,15 @@ function templateFor(
     case 'fexit':
       if (family === 'sched') return { why: 'the scheduler is watched by its tracepoints' };
       return words(family, request.nargs + 1, { ...constants, RET: request.nargs });
+    case 'kprobe-session':
+      if (used > MAX_REGISTER_ARGS) return { why: NOT_IN_REGISTERS };
+      if (isReturn === undefined) return { why: 'this kernel has no kprobe sessions' };
+      if (!HAS_RETURN_PROBE.has(family)) return { why: `the program "${request.program}" takes no return value` };
+      return { template: `${family}_session_multi`, constants: { ...constants, IS_RETURN: isReturn }, shared: true };
     case 'kprobe':
     case 'kprobe-multi':
     case 'kretprobe': {
-      if (used > MAX_REGISTER_ARGS) return { why: `only the first ${MAX_REGISTER_ARGS} arguments are in registers` };
+      if (used > MAX_REGISTER_ARGS) return { why: NOT_IN_REGISTERS };
       const shared = cookies || request.backend === 'kprobe-multi';
       const form = shared ? 'multi' : 'regs';
       if (request.backend === 'kretprobe' || wantReturn) {

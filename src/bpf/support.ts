@@ -31,6 +31,40 @@ export function hasAttachCookies(): boolean {
   }
 }
 
+/** `call (the kernel function of the BTF id); r0 = 0; exit`. */
+const callKernelFunction = (id: number): Uint8Array =>
+  Uint8Array.of(0x85, 0x20, 0, 0, id & 0xff, (id >> 8) & 0xff, (id >> 16) & 0xff, (id >> 24) & 0xff, ...EMPTY_PROGRAM);
+
+const NO_SESSIONS = 'this kernel has no kprobe sessions, which came with 6.10';
+
+let sessionCall: { id: number } | { why: string } | undefined;
+
+/**
+ * What a kprobe session's program asks whether it is called for a return (bpf_session_is_return, kernel/trace/bpf_trace.c,
+ * 6.10): its BTF id; undefined where there are no kprobe sessions.
+ */
+export function sessionIsReturn(): number | undefined {
+  const call = (sessionCall ??= findSessionCall());
+  return 'id' in call ? call.id : undefined;
+}
+
+function findSessionCall(): { id: number } | { why: string } {
+  if (!existsSync(KERNEL_BTF)) return { why: NO_SESSIONS };
+  const found = KernelBtf.load().findFunction('bpf_session_is_return');
+  if (!found || found.module !== undefined) return { why: NO_SESSIONS };
+  try {
+    closeSync(loadProgram({ kind: 'kprobe-session' }, 'vdiag_try', callKernelFunction(found.id)).fd);
+    return { id: found.id };
+  } catch (error) {
+    return { why: (error as Error).message };
+  }
+}
+
+function sessions(): Ability {
+  const call = (sessionCall ??= findSessionCall());
+  return 'id' in call ? { ok: true } : { ok: false, why: call.why };
+}
+
 /** Functions that every kernel with IPv4 has under this name, to try probes on; they are hit seldom. */
 const TRIAL_FUNCTIONS = ['inet_listen', 'tcp_disconnect', 'ip_rcv'];
 const TRIAL_TRACEPOINT = 'sched_process_exit';
@@ -38,6 +72,7 @@ const TRIAL_TRACEPOINT = 'sched_process_exit';
 /** Bits of capability(7). */
 const CAP = { SYS_ADMIN: 21n, PERFMON: 38n, BPF: 39n };
 
+const KERNEL_BTF = '/sys/kernel/btf/vmlinux';
 const LOCKDOWN = '/sys/kernel/security/lockdown';
 
 /**
@@ -46,11 +81,11 @@ const LOCKDOWN = '/sys/kernel/security/lockdown';
  */
 export function kernelSupport(): KernelSupport {
   Libbpf.get();
-  const hasBtf = existsSync('/sys/kernel/btf/vmlinux');
+  const hasBtf = existsSync(KERNEL_BTF);
   const btf = hasBtf ? KernelBtf.load() : undefined;
   const noBtf: Ability = {
     ok: false,
-    why: 'this kernel has no BTF (/sys/kernel/btf/vmlinux)',
+    why: `this kernel has no BTF (${KERNEL_BTF})`,
     cure: 'boot a kernel built with CONFIG_DEBUG_INFO_BTF=y',
   };
   return {
@@ -66,8 +101,9 @@ export function kernelSupport(): KernelSupport {
       const addresses = functionAddresses(new Set([trialFunction(btf)]));
       const [address] = [...addresses.values()].flat();
       if (address === undefined) throw new Error('/proc/kallsyms shows no addresses to this process');
-      return attachProbeMulti(program, [{ address, cookie: 0 }], false);
+      return attachProbeMulti(program, [{ address, cookie: 0 }], 'entries');
     }),
+    kprobeSession: sessions(),
     fentry: btf
       ? trial({ kind: 'fentry', function: trialFunction(btf), btf }, (program) => attachTrampoline(program, 'fentry'))
       : noBtf,

@@ -1,5 +1,14 @@
 /** How a probe is attached. The same words as `Backend` of src/probes/types.ts, which lies above this layer. */
-export type AttachBackend = 'raw-tracepoint' | 'tracepoint' | 'fentry' | 'fexit' | 'kprobe-multi' | 'kprobe' | 'kretprobe';
+export type AttachBackend =
+  | 'raw-tracepoint'
+  | 'tracepoint'
+  | 'fentry'
+  | 'fexit'
+  | 'kprobe-multi'
+  /** kprobe-multi for a function's entry and return by one program. */
+  | 'kprobe-session'
+  | 'kprobe'
+  | 'kretprobe';
 
 /**
  * The kernel-side programs (bpf/vdiag.bpf.c) that a catalogue entry may name in `program`, and the argument positions
@@ -281,6 +290,7 @@ export interface KernelSupport {
   kprobe: Ability;
   kretprobe: Ability;
   kprobeMulti: Ability;
+  kprobeSession: Ability;
   fentry: Ability;
   dropReasons: Ability;
 }

@@ -49,6 +49,7 @@ const CHINESE: Record<string, { what: string; hides: string }> = {
   kprobe: { what: 'kprobe', hides: '跟踪点之间的内核内部：IP、网桥、防火墙、各协议' },
   kretprobe: { what: 'kretprobe', hides: '函数返回值：由哪个防火墙表或链作出裁决（除非可以使用 fexit）' },
   kprobeMulti: { what: 'kprobe-multi', hides: '无；挂载大量探针更慢（每个约 20 毫秒）' },
+  kprobeSession: { what: 'kprobe session', hides: '无；函数返回由第二个程序跟踪' },
   fentry: { what: 'fentry 与 fexit', hides: '在可用 kretprobe 时无：获取返回值的开销略高' },
   tracepoint: { what: '经典跟踪点', hides: '无；只有试过才知道哪些函数可以跟踪' },
   dropReasons: { what: '丢包原因', hides: '报文为何被丢弃：只知道在哪个函数' },

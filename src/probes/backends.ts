@@ -10,7 +10,8 @@ export type Step = { request: AttachRequest } | { cause: ProbeCause };
 const FORMS: Record<Backend, readonly AttachBackend[]> = {
   'raw-tracepoint': ['raw-tracepoint'],
   tracepoint: ['tracepoint'],
-  'kprobe-multi': ['kprobe-multi'],
+  'kprobe-multi': ['kprobe-session', 'kprobe-multi'],
+  'kprobe-session': ['kprobe-session'],
   kprobe: ['kprobe', 'kretprobe'],
   kretprobe: ['kretprobe'],
   fentry: ['fentry', 'fexit'],

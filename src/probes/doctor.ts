@@ -50,7 +50,7 @@ const HOST: DoctorFiles = { status: '/proc/self/status', kallsyms: '/proc/kallsy
 const ESSENTIAL = new Set(['btf', 'rawTracepoint']);
 
 /** Lacks that cost nothing that a report shows. */
-const CONVENIENCE = new Set(['ringBuffer', 'kprobeMulti', 'fentry', 'tracepoint']);
+const CONVENIENCE = new Set(['ringBuffer', 'kprobeMulti', 'kprobeSession', 'fentry', 'tracepoint']);
 
 const CAPABILITY_WORDS: readonly (readonly [keyof KernelCapabilities, string])[] = [
   ['btf', 'types of this kernel are known (BTF)'],
@@ -59,6 +59,7 @@ const CAPABILITY_WORDS: readonly (readonly [keyof KernelCapabilities, string])[]
   ['kprobe', 'kprobes'],
   ['kretprobe', 'kretprobes'],
   ['kprobeMulti', 'kprobe-multi'],
+  ['kprobeSession', 'kprobe sessions'],
   ['fentry', 'fentry and fexit'],
   ['tracepoint', 'classic tracepoints'],
   ['dropReasons', 'drop reasons'],

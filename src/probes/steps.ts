@@ -26,8 +26,8 @@ const REGISTER_ARGUMENTS = 6;
 
 /**
  * Every way of attaching one point on this kernel, best first, with the reasons for what is left out in between. A raw
- * tracepoint costs least, the classic one more, a probe of a function still more; kprobe-multi attaches a thousand functions as fast as one; fexit sees arguments and return
- * value together; fentry detaches slowly (a grace period each), so it comes last.
+ * tracepoint costs least, the classic one more, a probe of a function still more; kprobe-multi attaches a thousand functions as fast as one; fexit sees
+ * arguments and return value together, as a kprobe session does by one program for many functions; fentry detaches slowly (a grace period each), so it comes last.
  */
 export function stepsOf(point: ProbePoint, index: number, wantReturn: boolean, context: StepContext): Step[] {
   const steps = [...tracepointSteps(point, index, context), ...classicSteps(point, index, context)];
@@ -138,7 +138,9 @@ function backendSteps(
     else if (!traceable) lack({ code: 'not-traceable', detail: target });
     else if (!forTrampoline) lack({ code: 'argument-in-memory', detail: target });
     else if (context.types?.functionArgs(target)) attach('fexit', true);
-    if (capabilities.kprobeMulti && capabilities.kretprobe && traceable && inRegisters) attach('kprobe-multi', true);
+    const multi = traceable && inRegisters && capabilities.kretprobe;
+    if (multi && capabilities.kprobeSession) attach('kprobe-session', true);
+    if (multi && capabilities.kprobeMulti) attach('kprobe-multi', true);
     if (!capabilities.kretprobe) lack({ code: 'no-kretprobes' });
     else if (inRegisters) attach('kretprobe', true);
     else lack({ code: 'argument-in-memory', detail: target });

@@ -5,7 +5,8 @@ export type ProbeGroup = 'l2' | 'l3' | 'l4' | 'netfilter' | 'lifecycle' | 'socke
 export type ProbeSet = 'basic' | 'standard' | 'full';
 
 /** How a probe is attached. */
-export type Backend = 'raw-tracepoint' | 'tracepoint' | 'fentry' | 'fexit' | 'kprobe-multi' | 'kprobe' | 'kretprobe';
+export type Backend =
+  'raw-tracepoint' | 'tracepoint' | 'fentry' | 'fexit' | 'kprobe-multi' | 'kprobe-session' | 'kprobe' | 'kretprobe';
 
 /**
  * What passing this point means for a packet. Segments, round trips and diagnoses speak of roles, so that another
@@ -165,6 +166,8 @@ export interface KernelCapabilities {
   kprobe: boolean;
   kretprobe: boolean;
   kprobeMulti: boolean;
+  /** Absent in recordings from before vdiag knew of them. */
+  kprobeSession?: boolean;
   fentry: boolean;
   dropReasons: boolean;
   /** Why each false one is false, and the command that cures it where there is one. */

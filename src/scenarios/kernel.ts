@@ -62,7 +62,8 @@ function chooseFlavour(support: KernelSupport, wanted?: Flavour): Flavour {
     );
   }
   if (flavour === 'legacy' && support.kprobeMulti.ok) {
-    support.kprobeMulti = { ok: false, why: 'the legacy flavour has no programs for kprobe-multi' };
+    const lacking = { ok: false, why: 'the legacy flavour has no programs for kprobe-multi' };
+    Object.assign(support, { kprobeMulti: lacking, kprobeSession: lacking });
   }
   return flavour;
 }
@@ -154,6 +155,6 @@ function noSupport(why: string): KernelSupport {
   const no = { ok: false, why };
   return {
     ...{ release: release(), arch: arch(), btf: no, ringBuffer: no, rawTracepoint: no, tracepoint: no },
-    ...{ kprobe: no, kretprobe: no, kprobeMulti: no, fentry: no, dropReasons: no },
+    ...{ kprobe: no, kretprobe: no, kprobeMulti: no, kprobeSession: no, fentry: no, dropReasons: no },
   };
 }

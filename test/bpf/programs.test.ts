@@ -43,6 +43,16 @@ describe('from a request to a program', () => {
     expect(planProgram(request({ backend: 'kprobe-multi' }))).to.deep.include({ template: 'packet_multi' });
   });
 
+  it('watches entry and return by one program in a kprobe session, where the kernel has them', () => {
+    const session = request({ backend: 'kprobe-session', wantReturn: true });
+    expect(planProgram(session, { cookies: true, isReturn: 77 })).to.deep.include({
+      template: 'packet_session_multi',
+      shared: true,
+      constants: { PROBE: 7, OPTIONS: VD_OPT.RETURN | VD_OPT.INT_RETURN, SKB: 0, IS_RETURN: 77 },
+    });
+    expect(planProgram(session, { cookies: true })).to.deep.equal({ why: 'this kernel has no kprobe sessions' });
+  });
+
   it('knows from the function’s name what netfilter’s private data is', () => {
     const verdict = (target: string, args: Record<string, number>): unknown =>
       planProgram(request({ program: 'verdict', backend: 'fexit', target, args }));
@@ -99,6 +109,13 @@ describe('a template', () => {
     const patched = patchTemplate(code, { PROBE: 300, SKB: 2 });
     expect([...patched]).to.deep.equal([...move(300), ...move(2, 0xb4), ...move(255), ...move(0)]);
     expect(code[4], 'the template itself stays as it is').to.equal(VD_CONST.PROBE);
+  });
+
+  it('gets a call of a kernel function where it asks whether a function returns', () => {
+    const call = Buffer.from([0x85, 0x20, 0, 0, 0, 0, 0, 0]);
+    call.writeUInt32LE(70_000, 4);
+    const code = Uint8Array.from([...move(0x7d1a0000 + VD_CONST.IS_RETURN), ...move(5)]);
+    expect([...patchTemplate(code, { IS_RETURN: 70_000 })]).to.deep.equal([...call, ...move(5)]);
   });
 
   it('keeps everything else', () => {

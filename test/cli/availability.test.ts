@@ -120,7 +120,7 @@ describe("the doctor's checks in Chinese", () => {
   const no = { ok: false, why: 'because' };
   const capabilities = capabilitiesOf({
     ...{ release: '1', arch: 'x64', btf: no, ringBuffer: no, rawTracepoint: no, tracepoint: no },
-    ...{ kprobe: no, kretprobe: no, kprobeMulti: no, fentry: no, dropReasons: no },
+    ...{ kprobe: no, kretprobe: no, kprobeMulti: no, kprobeSession: no, fentry: no, dropReasons: no },
   });
   const nowhere = { status: '/nowhere', kallsyms: '/nowhere', tracefs: [], tools: { folders: [], osRelease: '' } };
 

@@ -95,6 +95,9 @@ const MULTI: AttachRequest[] = [
   skb(14, 'kprobe-multi', 'no_such_function'),
   skb(15, 'kprobe-multi', 'ip_rcv', { nargs: 4, wantReturn: true }),
   skb(16, 'kprobe-multi', 'icmp_rcv', { wantReturn: true }),
+  skb(17, 'kprobe-session', 'ip_rcv', { nargs: 4, wantReturn: true }),
+  skb(18, 'kprobe-session', 'icmp_rcv', { wantReturn: true }),
+  skb(19, 'kprobe-session', UNTRACEABLE, { wantReturn: true }),
 ];
 const LATER: AttachRequest[] = [
   skb(5, 'kprobe', 'netif_rx'),
@@ -127,6 +130,7 @@ interface Outcome {
 for (const [kernel, multi] of [
   ['6.1', false],
   ['6.12', true],
+  ['newest', true],
 ] as const satisfies readonly (readonly [KernelName, boolean])[]) {
   describe(`backends on ${kernel}`, function () {
     this.timeout(900_000);
@@ -162,11 +166,14 @@ for (const [kernel, multi] of [
 
     it('attaches by each, and says of the rest why not', () => {
       const indices = outcome.backends.attached.map(({ index }) => index).sort((a, b) => a - b);
-      expect(indices).to.deep.equal(multi ? [0, 1, 2, 3, 5, 6, 7, 10, 11, 12, 15, 16, 20] : [0, 1, 2, 3, 5, 6, 7, 20]);
+      expect(indices).to.deep.equal(
+        multi ? [0, 1, 2, 3, 5, 6, 7, 10, 11, 12, 15, 16, 17, 18, 20] : [0, 1, 2, 3, 5, 6, 7, 20],
+      );
       expect(failure(4)).to.match(/ENOENT|EINVAL/);
       if (multi) {
         expect(failure(13), 'refused with its group, then by itself').to.match(/attach: E/);
         expect(failure(14)).to.include('no function no_such_function');
+        expect(failure(19)).to.match(/attach: E/);
       }
     });
 
@@ -180,6 +187,8 @@ for (const [kernel, multi] of [
       expect(hitsOf(12)).to.be.at.least(20);
       expect(hitsOf(15), 'returns of ip_rcv').to.be.at.least(20);
       expect(hitsOf(16), 'returns of icmp_rcv').to.be.at.least(20);
+      expect(hitsOf(17), 'returns of ip_rcv in a session').to.be.at.least(40);
+      expect(hitsOf(18), 'returns of icmp_rcv in a session').to.equal(hitsOf(16));
     });
 
     it('misses no returns', () => {

@@ -1,7 +1,9 @@
+import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { VdiagError } from '../../src/base/errors.js';
+import { packagePath } from '../../src/base/package-root.js';
 import type { AttachBackend } from '../../src/bpf/types.js';
-import { checkBackends, onlyBackends, type Step } from '../../src/probes/backends.js';
+import { BACKENDS, checkBackends, onlyBackends, type Step } from '../../src/probes/backends.js';
 
 const attach = (backend: AttachBackend, wantReturn = false): Step => ({
   request: { ...{ index: 0, program: 'skb', target: 'f', args: { skb: 0 }, nargs: 1 }, backend, wantReturn },
@@ -12,6 +14,14 @@ const order = (steps: readonly Step[]): string[] =>
   steps.map((step) => ('request' in step ? step.request.backend : `(${step.cause.code})`));
 
 describe('backends that a user asks for', () => {
+  it('may all stand in a recording', () => {
+    const schema = JSON.parse(readFileSync(packagePath('docs', 'schema', 'recording-meta.schema.json'), 'utf8')) as {
+      properties: { plan: { properties: { probes: { items: { properties: { backend: { enum: string[] } } } } } } };
+    };
+    const { backend } = schema.properties.plan.properties.probes.items.properties;
+    expect(backend.enum).to.have.members(BACKENDS);
+  });
+
   const all = [attach('raw-tracepoint'), attach('kprobe-multi'), attach('kprobe'), attach('fentry')];
 
   it('are tried in the order in which they were named, and no others', () => {

@@ -11,7 +11,7 @@ import { skipBecause } from '../support/skip.js';
 const ok: Ability = { ok: true };
 const SUPPORT: KernelSupport = {
   ...{ release: '6.18.0', arch: 'x64', btf: ok, ringBuffer: ok, rawTracepoint: ok, tracepoint: ok },
-  ...{ kprobe: ok, kretprobe: ok, kprobeMulti: ok, fentry: ok, dropReasons: ok },
+  ...{ kprobe: ok, kretprobe: ok, kprobeMulti: ok, kprobeSession: ok, fentry: ok, dropReasons: ok },
 };
 
 describe('capabilities of the kernel', () => {

@@ -141,13 +141,15 @@ describe('plan of probes', () => {
     });
   });
 
-  it('takes fexit, then the return by kprobe-multi, then kretprobe, where the return value is wanted; a verdict without one is of no use', () => {
+  it('takes fexit, then a kprobe session, then the return by kprobe-multi, then kretprobe, where the return value is wanted; a verdict without one is of no use', () => {
     const hook = point({ name: 'nf_hook_slow', function: 'nf_hook_slow', program: 'verdict', wantReturn: true });
     const kernel = { symbols: ['nf_hook_slow'] };
     expect(first([hook], kernel)).to.include({ backend: 'fexit' });
     const some = { ...EVERYTHING, fentry: false };
-    expect(first([hook], kernel, some)).to.include({ backend: 'kprobe-multi' });
-    expect(first([hook], kernel, { ...some, kprobeMulti: false })).to.include({ backend: 'kretprobe' });
+    expect(first([hook], kernel, some)).to.include({ backend: 'kprobe-session' });
+    const noSession = { ...some, kprobeSession: false };
+    expect(first([hook], kernel, noSession)).to.include({ backend: 'kprobe-multi' });
+    expect(first([hook], kernel, { ...noSession, kprobeMulti: false })).to.include({ backend: 'kretprobe' });
     const none = first([hook], kernel, { ...EVERYTHING, fentry: false, kretprobe: false });
     expect(none).not.to.have.property('backend');
     expect(none.reasons).to.deep.equal(['this kernel allows no fentry programs', 'this kernel has no kretprobes']);

@@ -40,12 +40,15 @@ describe("plan of the shipped catalogue with this machine's BTF", function () {
     for (const lack of [
       {},
       { fentry: false },
-      { kprobeMulti: false },
-      { kprobe: false, kretprobe: false, kprobeMulti: false },
+      { kprobeSession: false },
+      { kprobeMulti: false, kprobeSession: false },
+      { kprobe: false, kretprobe: false, kprobeMulti: false, kprobeSession: false },
       { rawTracepoint: false },
     ]) {
       const made = planProbes(catalogue, { set: 'full' }, { ...EVERYTHING, ...lack }, KernelBtf.load(), functions);
-      for (const request of made.requests) expect(planProgram(request), request.target).not.to.have.property('why');
+      const kernel = { cookies: false, isReturn: 1 };
+      for (const request of made.requests)
+        expect(planProgram(request, kernel), request.target).not.to.have.property('why');
     }
   });
 

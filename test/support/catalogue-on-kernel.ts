@@ -19,7 +19,15 @@ export function modulesOf(catalogue: Catalogue): string[] {
 export function ableKernel(release: string): KernelCapabilities {
   return {
     ...{ release, arch: 'x64', btf: true, ringBuffer: true, rawTracepoint: true, tracepoint: false },
-    ...{ kprobe: true, kretprobe: true, kprobeMulti: true, fentry: true, dropReasons: true, lacks: [] },
+    ...{
+      kprobe: true,
+      kretprobe: true,
+      kprobeMulti: true,
+      kprobeSession: true,
+      fentry: true,
+      dropReasons: true,
+      lacks: [],
+    },
   };
 }
 

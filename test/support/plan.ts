@@ -3,9 +3,24 @@ import type { KernelCapabilities, ProbePlan, ProbePoint } from '../../src/probes
 /** A kernel that can attach in every way. */
 export const EVERYTHING: KernelCapabilities = {
   ...{ release: 'test', arch: 'x64', btf: true, ringBuffer: true, rawTracepoint: true, tracepoint: true },
-  ...{ kprobe: true, kretprobe: true, kprobeMulti: true, fentry: true, dropReasons: true, lacks: [] },
+  ...{
+    kprobe: true,
+    kretprobe: true,
+    kprobeMulti: true,
+    kprobeSession: true,
+    fentry: true,
+    dropReasons: true,
+    lacks: [],
+  },
 };
-export const TRACEPOINTS_ONLY = { ...EVERYTHING, kprobe: false, kretprobe: false, kprobeMulti: false, fentry: false };
+export const TRACEPOINTS_ONLY = {
+  ...EVERYTHING,
+  kprobe: false,
+  kretprobe: false,
+  kprobeMulti: false,
+  kprobeSession: false,
+  fentry: false,
+};
 
 type Short = Partial<ProbePoint> & Pick<ProbePoint, 'name' | 'group' | 'role'>;
 
