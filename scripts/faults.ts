@@ -13,14 +13,16 @@ import { benchCases, benchRun } from '../test/faults/cases.js';
 import { accuracyRows, benchResult, scoredRun, type ScoredRun } from '../test/faults/result.js';
 import { HERE, objections } from '../test/faults/gate.js';
 import { runHere, runInKernel, type RunResult } from '../test/faults/run-cases.js';
+import { type Pair, spread, thirdOf, unbuildableHere, type Where } from '../test/faults/spread.js';
 import { baseImage, bootImage, moduleImage } from '../test/support/vm-base.js';
-import { fetchKernel, isKernelName, KERNELS, type KernelName, qemuPath } from '../test/support/vm-kernel.js';
+import { fetchKernel, isKernelName, KERNELS, qemuPath } from '../test/support/vm-kernel.js';
+import { virtualMachinesAtOnce } from '../test/support/vm-run.js';
 import { projectImage } from '../test/support/vm-project.js';
 
 const USAGE = `usage: npm run faults -- [FILTER ...] [options]
   FILTER           a family (firewall, routing …), or a part of a fault's id or variant; several: what any of them means
   --kernel NAME    ${KERNELS.join(', ')}, or here: this machine's own kernel (repeatable): every variant on each of them;
-                   default: every variant on one of them, which one by the seed
+                   default: every variant on one of them, by the seed: two of three here, if they can be built here
   --seed N         chooses ports, rates, sizes, kernels (default: the day)
   --third          a third of the runs, which one by the seed: what CI runs
   --json           one JSON document instead of the table
@@ -28,13 +30,12 @@ const USAGE = `usage: npm run faults -- [FILTER ...] [options]
   --record DIR     keep a recording of each run that is precise: npm run record:faults takes them from there
   --reports DIR    keep the JSON report of each run
   --gate           status 1 if too much is wrong or a false alarm, twice in a row, or too little is precise
-  --jobs N         virtual machines at the same time (default 1)
-  --again          run what was not precise a second time`;
+  --jobs N         virtual machines at the same time (default: one for each processor, as memory allows); 1 disturbs the
+                   measured least
+  --again          run what was not precise a second time, one virtual machine at a time`;
 
 /** Runs in one boot: one that breaks the machine takes no more than these with it. */
 const BATCH = 24;
-
-type Where = KernelName | typeof HERE;
 
 interface Wanted {
   filters: string[];
@@ -66,7 +67,7 @@ function wantedBy(argv: string[]): Wanted | 'help' {
       reports: { type: 'string' },
       gate: { type: 'boolean', default: false },
       again: { type: 'boolean', default: false },
-      jobs: { type: 'string', default: '1' },
+      jobs: { type: 'string' },
       help: { type: 'boolean', short: 'h', default: false },
     },
   });
@@ -92,21 +93,8 @@ function wantedBy(argv: string[]): Wanted | 'help' {
     reports: values.reports,
     gate: values.gate,
     again: values.again || values.gate,
-    jobs: number('jobs', values.jobs, 1),
+    jobs: values.jobs === undefined ? virtualMachinesAtOnce(1) : number('jobs', values.jobs, 1),
   };
-}
-
-/** A case and the kernel that it goes to. */
-interface Pair {
-  kernel: Where;
-  one: BenchCase;
-}
-
-/** Which kernel takes which case. */
-function pairsOf(cases: readonly BenchCase[], { kernels, seed }: Wanted): Pair[] {
-  if (kernels) return kernels.flatMap((kernel) => cases.map((one) => ({ kernel, one })));
-  const all: Where[] = [HERE, ...KERNELS];
-  return cases.map((one, i) => ({ kernel: all[(i + seed) % all.length], one }));
 }
 
 /** Cases of one boot (or, here, of one process). */
@@ -234,13 +222,16 @@ async function main(): Promise<number> {
   const { seed } = wanted;
   let pairs: Pair[];
   try {
-    pairs = pairsOf(benchCases(wanted.filters, seed), wanted);
+    const cases = benchCases(wanted.filters, seed);
+    pairs = wanted.kernels
+      ? wanted.kernels.flatMap((kernel) => cases.map((one) => ({ kernel, one })))
+      : spread(cases, seed, await unbuildableHere(cases));
   } catch (error) {
     if (!(error instanceof VdiagError)) throw error;
     say(`faults: ${error.message}`);
     return 2;
   }
-  if (wanted.third) pairs = pairs.filter((_, i) => i % 3 === seed % 3);
+  if (wanted.third) pairs = thirdOf(pairs, seed);
   if (wanted.verify) pairs = pairs.filter(({ one }) => one.instance.fault['remedy-works']);
   await prepare(new Set(pairs.map(({ kernel }) => kernel)));
   const started = performance.now();
@@ -269,7 +260,7 @@ async function secondRuns(pairs: readonly Pair[], runs: ScoredRun[], wanted: Wan
   );
   if (again.length === 0) return;
   say(`once more: ${again.length}`);
-  for (const run of await runAll(batchesOf(again), { ...wanted, record: undefined, reports: undefined })) {
+  for (const run of await runAll(batchesOf(again), { ...wanted, record: undefined, reports: undefined, jobs: 1 })) {
     const first = open.get(key(run))!;
     if (run.score !== 'unavailable') first.second = run.score;
   }

@@ -3,7 +3,6 @@
  * the same time where processors and memory allow; at the end the table of what each kernel takes of the catalogue.
  */
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { availableParallelism, freemem } from 'node:os';
 import { parseArgs } from 'node:util';
 import cliTable from 'cli-table3';
 import { packagePath } from '../src/base/package-root.js';
@@ -19,6 +18,7 @@ import {
   type KernelName,
   qemuPath,
 } from '../test/support/vm-kernel.js';
+import { virtualMachinesAtOnce } from '../test/support/vm-run.js';
 import { projectImage } from '../test/support/vm-project.js';
 import { mochaAgain } from './mocha-again.js';
 
@@ -29,8 +29,6 @@ const USAGE = `usage: npm run test:kernels -- [KERNEL ...] [options]
   --write-table     bring docs/kernels.md up to date (the matrix only, on every kernel)
   --jobs N          kernels at the same time`;
 
-/** Memory that a virtual machine and what runs beside it take, bytes. */
-const MEMORY_EACH = 2 << 30;
 /** Time after which a kernel's tests are ended, ms. */
 const KERNEL_MS = 25 * 60_000;
 
@@ -94,12 +92,8 @@ function wantedBy(argv: string[]): Wanted | 'help' {
     }),
     only: values['write-table'] ? 'matrix' : values.only,
     writeTable: values['write-table'],
-    jobs: values.jobs !== undefined ? Number(values.jobs) : jobsHere(),
+    jobs: values.jobs !== undefined ? Number(values.jobs) : virtualMachinesAtOnce(2),
   };
-}
-
-function jobsHere(): number {
-  return Math.max(1, Math.min(Math.floor(availableParallelism() / 2), Math.floor(freemem() / MEMORY_EACH)));
 }
 
 /** Everything that several processes would otherwise make at the same time. */

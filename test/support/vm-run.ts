@@ -9,6 +9,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
+import { availableParallelism, freemem } from 'node:os';
 import { join, dirname } from 'node:path';
 import { execa } from 'execa';
 import { baseImage, bootImage, moduleImage } from './vm-base.js';
@@ -47,6 +48,15 @@ export interface VmResult {
   /** From qemu's start to the job's first line, and to the end, s. */
   bootSeconds: number;
   totalSeconds: number;
+}
+
+/** Memory that a virtual machine and what runs beside it take, bytes. */
+const MEMORY_EACH = 2 << 30;
+
+/** How many machines fit on this one at the same time, at so many processors each. */
+export function virtualMachinesAtOnce(processorsEach: number): number {
+  const byProcessors = Math.floor(availableParallelism() / processorsEach);
+  return Math.max(1, Math.min(byProcessors, Math.floor(freemem() / MEMORY_EACH)));
 }
 
 const BOOT_ALLOWANCE_SECONDS = 90;
