@@ -18,7 +18,7 @@ import { resolveEndpoints } from './endpoints.js';
 import type { DiscoveryWish } from './discovery.js';
 import { attachProbes, type HostKernel, requireTracing } from './kernel.js';
 import type { Library } from './library.js';
-import { loadScenario } from './load.js';
+import { loadScenario, withBudgets } from './load.js';
 import { hostNamespaces, namespaceInode, ownNetns } from './namespaces.js';
 import { EVIDENCE, HOST_VIEW, type HostView, pipelineOptions, WIRE } from './pipeline-options.js';
 import type { Scenario } from './types.js';
@@ -37,6 +37,8 @@ export interface LiveRequest {
   /** Name, path or pid. */
   netns?: string;
   durationSeconds?: number;
+  /** The scenario's budgets are held to be so many times as large: on a slow or emulated host. Default 1. */
+  budgetFactor?: number;
   /** Types of a kernel without BTF: a file, or the name of a shipped table. */
   btf?: string;
   /** Which compiled object traces; absent: what the kernel runs best. */
@@ -87,7 +89,7 @@ const SETTLE_MS = 500;
  */
 export async function answerLive(request: LiveRequest): Promise<Report> {
   const { library, onProgress = () => undefined } = request;
-  const scenario = loadScenario(request.scenario);
+  const scenario = withBudgets(loadScenario(request.scenario), request.budgetFactor ?? 1);
   // First: who may not trace need not name the ends of a run.
   const kernel = request.kernel ?? requireTracing(request.btf, request.flavour);
   const own = ownNetns();
@@ -271,7 +273,7 @@ function instead(release: string): Pick<ProbeSelection, 'also'> & { wantReturn: 
 
 /** The command line's choices that change the report, as it tells them. */
 function parametersOf(
-  { ends, filter, devices, netns, probes, btf, flavour }: LiveRequest,
+  { ends, filter, devices, netns, probes, btf, flavour, budgetFactor }: LiveRequest,
   seconds: number,
 ): { [key: string]: Json } {
   return withoutGaps({
@@ -285,6 +287,7 @@ function parametersOf(
       set: probes.set,
       groups: probes.groups,
       backends: probes.backends,
+      budgetFactor,
       discover: probes.discover && withoutGaps({ ...probes.discover }),
       seconds,
     },

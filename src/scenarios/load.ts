@@ -70,6 +70,15 @@ export function loadScenario(id: string, folders: readonly string[] = scenarioFo
   );
 }
 
+/** The scenario as a slower host is asked it: each segment may take so many times as long as it says. */
+export function withBudgets(scenario: Scenario, factor: number): Scenario {
+  if (factor === 1) return scenario;
+  const segments = scenario.segments.map((segment) =>
+    segment.budgetMs === undefined ? segment : { ...segment, budgetMs: segment.budgetMs * factor },
+  );
+  return { ...scenario, segments };
+}
+
 function complete(draft: Draft, file: string): Scenario {
   const { id, title, titleZh, description, probes, defaults, endpoints, rules, diagnoses } = draft;
   return {

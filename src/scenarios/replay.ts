@@ -6,7 +6,7 @@ import type { Report } from '../report/types.js';
 import { conclude } from './conclude.js';
 import type { Library } from './library.js';
 import type { RunProgress } from './live.js';
-import { loadScenario } from './load.js';
+import { loadScenario, withBudgets } from './load.js';
 import { EVIDENCE, HOST_VIEW, type HostView, pipelineOptions } from './pipeline-options.js';
 
 /** What a replay is asked. */
@@ -31,7 +31,11 @@ export async function answerReplay(request: ReplayRequest): Promise<Report> {
   const recording = Recording.open(request.file);
   try {
     const { meta } = recording;
-    const scenario = loadScenario(request.scenario ?? meta.scenario);
+    const { budgetFactor } = meta.parameters;
+    const scenario = withBudgets(
+      loadScenario(request.scenario ?? meta.scenario),
+      typeof budgetFactor === 'number' ? budgetFactor : 1,
+    );
     const { analysis, end } = await runReplay({
       recording,
       pipeline: { ...pipelineOptions(meta, hostView(recording), scenario, library), origin: request.file },

@@ -9,6 +9,8 @@ export interface BenchRun {
   choices: string[];
   scenario: string;
   record: boolean;
+  /** Of the scenario's latency budgets: an emulated processor is ten to twenty times slower than a real one. */
+  budgetFactor?: number;
   /** Apply the article's remedy, look again, undo it, look again. */
   verify: boolean;
 }

@@ -48,7 +48,7 @@ async function verifyRemedy(lab, instance, report, request) {
   return { ...verified, undo: remedy.undo, back: claims(await again(), id) };
 }
 
-for (const { id, fault, choices, scenario, record, verify } of JSON.parse(readFileSync(0, 'utf8'))) {
+for (const { id, fault, choices, scenario, record, verify, budgetFactor } of JSON.parse(readFileSync(0, 'utf8'))) {
   const started = performance.now();
   const outcome = { id };
   const request = {
@@ -60,6 +60,7 @@ for (const { id, fault, choices, scenario, record, verify } of JSON.parse(readFi
     devices: [],
     probes: {},
     ringBytes: 16 << 20,
+    budgetFactor,
     btf,
     kernel,
   };

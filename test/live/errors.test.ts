@@ -236,21 +236,26 @@ describe('a run whose output fails', function () {
 describe('a live run and its replay', function () {
   this.timeout(180_000);
 
-  for (const [lab, scenario] of [
+  for (const [lab, scenario, ...more] of [
     ['port-closed', 'connect-failure'],
-    ['healthy-bridge', 'vm-to-vm-latency'],
+    ['healthy-bridge', 'vm-to-vm-latency', '--budget-factor', '3'],
   ]) {
     it(`${lab}: give the same report, byte for byte`, async () => {
       const before = kernelState();
       const folder = mkdtempSync(join(tmpdir(), 'vdiag-same-'));
       try {
         const file = join(folder, 'run.vdiag');
-        const live = await vdiag('run', '--lab', lab, '--scenario', scenario, '--record', file, '--format', 'json');
+        const command = ['run', '--lab', lab, '--scenario', scenario, ...more];
+        const live = await vdiag(...command, '--record', file, '--format', 'json');
         expect(live.stderr).to.equal('');
         expect(live.status).to.equal(lab === 'healthy-bridge' ? 0 : 1);
         const replay = await vdiag('run', '--replay', file, '--format', 'json');
         expect(replay).to.deep.equal(live);
-        expect((JSON.parse(live.stdout) as Report).coverage.recording).to.equal('run.vdiag');
+        const { coverage, parameters, pairs } = JSON.parse(live.stdout) as Report;
+        expect(coverage.recording).to.equal('run.vdiag');
+        expect(parameters.budgetFactor).to.equal(more.length > 0 ? 3 : undefined);
+        const budgets = pairs.flatMap(({ segments }) => segments.map(({ spec }) => spec.budgetMs));
+        if (more.length > 0) expect(budgets).to.include(3);
         expect(statSync(file).mode & 0o777).to.equal(0o600);
         expectOneMessage(await vdiag(...RUN, '--record', file), 2, /run\.vdiag exists; .*--force/);
       } finally {

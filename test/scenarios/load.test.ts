@@ -3,7 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { VdiagError } from '../../src/base/errors.js';
-import { loadScenario, loadScenarios } from '../../src/scenarios/load.js';
+import { loadScenario, loadScenarios, withBudgets } from '../../src/scenarios/load.js';
+import type { Scenario } from '../../src/scenarios/types.js';
 
 const GOOD = `apiVersion: vdiag/v1
 kind: Scenario
@@ -68,6 +69,13 @@ describe('scenarios', () => {
       expect(all.find(({ id }) => id === 'packet-drop')?.title).to.equal('Own');
       expect(loadScenario('own', [folder])).to.deep.include({ roundTrips: false, examples: [], before: ['qdisc'] });
     });
+  });
+
+  it('allow each segment so many times its budget on a slow host', () => {
+    const scenario = loadScenario('vm-to-vm-latency');
+    const budgets = (of: Scenario): (number | undefined)[] => of.segments.map(({ budgetMs }) => budgetMs);
+    expect(budgets(withBudgets(scenario, 10))).to.deep.equal(scenario.segments.map(({ budgetMs }) => budgetMs! * 10));
+    expect(withBudgets(scenario, 1)).to.equal(scenario);
   });
 
   it('that do not exist are answered with those that do', () => {

@@ -42,6 +42,7 @@ export interface RunFlags {
   pid?: number;
   inner?: boolean;
   duration?: number;
+  budgetFactor?: number;
   set?: ProbeSet;
   group?: ProbeGroup[];
   require?: string[];
@@ -90,6 +91,11 @@ export function runCommand(version: string): Command {
     )
     .option('--pid <pid>', 'only packets sent by this process', parseInteger(1, 4194304))
     .option('--duration <time>', 'how long (30s, 2m)', parseDuration)
+    .option(
+      '--budget-factor <n>',
+      "latencies may be so many times the scenario's budgets: for slow or emulated hosts",
+      parseInteger(1, 1000),
+    )
     .optionsGroup('How to trace:')
     .addOption(new Option('--set <set>', "how much is attached (default: the scenario's)").choices([...PROBE_SETS]))
     .addOption(new Option('--group <groups...>', 'only these probe groups').choices([...PROBE_GROUPS]))
@@ -137,6 +143,7 @@ export function runCommand(version: string): Command {
           'inner',
           'pid',
           'duration',
+          'budgetFactor',
           'set',
           'group',
           'btf',
@@ -242,6 +249,7 @@ function liveRequest(flags: RunFlags) {
     mark,
     pid,
     duration,
+    budgetFactor,
     set,
     group,
     require: required,
@@ -258,6 +266,7 @@ function liveRequest(flags: RunFlags) {
     btf: flags.btf,
     ...(flags.flavour !== 'auto' && { flavour: flags.flavour }),
     durationSeconds: duration,
+    budgetFactor,
     probes: {
       ...{ set, groups: group, require: required, backends: flags.backend },
       ...((flags.probeDiscover ?? flags.probeModules) !== undefined && {
