@@ -17,6 +17,8 @@ export interface ThreadTime {
 export interface ProcessTime extends ThreadTime {
   /** Those of a process that had much of it, busiest first; absent for the others. */
   threads?: ThreadTime[];
+  /** It is vdiag itself. */
+  own?: true;
 }
 
 export interface CpuUsers {
@@ -40,7 +42,7 @@ export async function readCpuUsers(limitMs: number): Promise<CpuUsers> {
   const processes: ProcessTime[] = [];
   const complete = await eachProcess(limitMs, (pid) => {
     const one = parseTimes(textOf(`/proc/${pid}/stat`) ?? '');
-    if (one && one.ticks > 0) processes.push(one);
+    if (one && one.ticks > 0) processes.push(one.tid === process.pid ? { ...one, own: true } : one);
   });
   processes.sort((a, b) => b.ticks - a.ticks);
   for (const one of processes.slice(0, WITH_THREADS)) one.threads = threadsOf(one.tid).slice(0, KEPT_THREADS);

@@ -27,9 +27,12 @@ import { labRun } from '/vdiag/dist/cli/lab-run.js';
 import { failsOn } from '/vdiag/dist/cli/verdict.js';
 import { listLabs } from '/vdiag/dist/lab/index.js';
 import { renderJson } from '/vdiag/dist/report/json.js';
+import { requireTracing } from '/vdiag/dist/scenarios/kernel.js';
 import { loadLibrary } from '/vdiag/dist/scenarios/library.js';
 
 const library = loadLibrary();
+const btf = existsSync('given.btf') ? 'given.btf' : undefined;
+const kernel = requireTracing(btf);
 console.error('rules loaded', process.uptime().toFixed(1));
 const outcome = { statuses: {}, errors: {}, seconds: {} };
 for (const { lab, scenario, choices = [] } of JSON.parse(process.argv[2])) {
@@ -37,7 +40,7 @@ for (const { lab, scenario, choices = [] } of JSON.parse(process.argv[2])) {
   try {
     const report = await labRun({ name: lab, choices }, {
       library, scenario, version: 'test', ends: {}, filter: {}, devices: [], probes: {}, ringBytes: 16 << 20,
-      ...(existsSync('given.btf') && { btf: 'given.btf' }),
+      btf, kernel,
     });
     writeFileSync('/out/artefacts/' + lab + '.json', renderJson(report));
     outcome.statuses[lab] = failsOn(report, 'error') ? 1 : 0;

@@ -19,13 +19,15 @@ const RUN_LABS = `
 import { writeFileSync } from 'node:fs';
 import { labRun } from '/vdiag/dist/cli/lab-run.js';
 import { renderJson } from '/vdiag/dist/report/json.js';
+import { requireTracing } from '/vdiag/dist/scenarios/kernel.js';
 import { loadLibrary } from '/vdiag/dist/scenarios/library.js';
 
 const [label, labs, flavour, btf] = process.argv.slice(2);
 const library = loadLibrary();
+const kernel = requireTracing(btf || undefined, flavour === 'auto' ? undefined : flavour);
 for (const { lab, scenario } of JSON.parse(labs)) {
   const report = await labRun({ name: lab, choices: [] }, {
-    library, scenario, version: 'test', ends: {}, filter: {}, devices: [], probes: {}, ringBytes: 16 << 20,
+    library, scenario, version: 'test', ends: {}, filter: {}, devices: [], probes: {}, ringBytes: 16 << 20, kernel,
     ...(flavour !== 'auto' && { flavour }), ...(btf && { btf }),
   });
   writeFileSync('/out/artefacts/' + label + '-' + lab + '.json', renderJson(report));

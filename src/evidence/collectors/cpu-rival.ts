@@ -51,7 +51,7 @@ export const cpuRival: EvidenceCollector = {
       .filter((one) => one.tid !== pid)
       .map((one) => usedOn(thread.cpu, one, earlier))
       .filter(({ ticks }) => ticks > 0)
-      .sort((a, b) => b.ticks - a.ticks);
+      .sort((a, b) => weightOf(b) - weightOf(a));
     const all = rivals.reduce((sum, one) => sum + one.ticks, 0);
     const large = rivals.filter((one) => one.ticks * 10 >= all && one.ticks * TICK_MS >= 100);
     const first = large[0];
@@ -82,6 +82,11 @@ interface Used {
   process: ProcessTime;
   threads: ThreadTime[];
   ticks: number;
+}
+
+/** vdiag's own threads are put on another CPU all the time while it analyses: where they ran last, they ran half of it at most. */
+function weightOf({ process, ticks }: Used): number {
+  return process.own ? ticks / 2 : ticks;
 }
 
 /**

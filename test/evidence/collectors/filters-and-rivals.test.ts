@@ -121,6 +121,22 @@ describe('cpu-rival', () => {
     expect(value).to.include({ pid: 0, comm: '', share: null });
   });
 
+  it('names vdiag itself, whose threads wander, only where it took twice as much as the next', async () => {
+    const one = (tid: number, ticks: number, comm: string) => {
+      const times = thread(tid, ticks, 1, comm);
+      return { ...times, threads: [times], ...(comm === 'vdiag' && { own: true }) };
+    };
+    const rival = async (own: number): Promise<unknown> => {
+      const { value } = await collected('cpu-rival', { pid: 10 }, [
+        answered('vdiag:cpu-users', 'before', users(one(10, 100, 'guest'))),
+        answered('vdiag:cpu-users', 'after', users(one(10, 110, 'guest'), one(20, 300, 'hog'), one(30, own, 'vdiag'))),
+      ]);
+      return value.comm;
+    };
+    expect(await rival(500)).to.equal('hog');
+    expect(await rival(700)).to.equal('vdiag');
+  });
+
   it('reads /proc/PID/stat, whose second field may hold anything', () => {
     const rest = Array.from({ length: 50 }, (_, i) => String(i + 3));
     const stat = `4711 (a) b (c) ${rest.join(' ')}`;
