@@ -3,9 +3,11 @@ import { libc, need } from './libc.js';
 import type { HelperWords } from './words.js';
 
 const CLONE_NEWNET = 0x40000000;
-const FILES: Record<string, string> = {
-  netdev_max_backlog: '/proc/sys/net/core/netdev_max_backlog',
-  nf_conntrack_max: '/proc/sys/net/netfilter/nf_conntrack_max',
+const NET = '/proc/sys/net';
+const FILES: Record<string, readonly string[]> = {
+  netdev_max_backlog: [`${NET}/core/netdev_max_backlog`],
+  nf_conntrack_max: [`${NET}/netfilter/nf_conntrack_max`],
+  gc_thresh3: [`${NET}/ipv4/neigh/default/gc_thresh3`, `${NET}/ipv6/neigh/default/gc_thresh3`],
 };
 /** A fault lasts no longer, whatever becomes of the lab. */
 const MOST_MS = 120_000;
@@ -19,19 +21,18 @@ export const OWN_HOST = 'VDIAG_LAB_HOST';
  */
 export function changeHost(told: HelperWords, ready: () => void): void {
   if (process.env[OWN_HOST] !== 'own') throw new Error(`this changes the whole machine: ${OWN_HOST}=own allows it`);
-  const before = Object.fromEntries(Object.keys(told).map((name) => [name, inHost(() => read(name))]));
+  const files = Object.entries(told).flatMap(([name, value]) => FILES[name]!.map((file) => ({ file, value })));
+  const before = files.map(({ file }) => ({ file, value: inHost(() => readFileSync(file, 'utf8').trim()) }));
+  const write = (settings: readonly { file: string; value: string }[]): void =>
+    inHost(() => settings.forEach(({ file, value }) => writeFileSync(file, value)));
   const restore = (): void => {
-    for (const [name, value] of Object.entries(before)) inHost(() => writeFileSync(FILES[name], value));
+    write(before);
     process.exit(0);
   };
   process.on('SIGTERM', restore).on('SIGINT', restore);
   setTimeout(restore, MOST_MS);
-  for (const [name, value] of Object.entries(told)) inHost(() => writeFileSync(FILES[name], value));
+  write(files);
   ready();
-}
-
-function read(name: string): string {
-  return readFileSync(FILES[name], 'utf8').trim();
 }
 
 /** Does something in the machine's first network namespace, then comes back: the lab ends the processes in its own. */
