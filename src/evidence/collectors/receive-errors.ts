@@ -15,7 +15,13 @@ const COUNTERS: Record<string, { 4: string[]; 6: string[] }> = {
     6: ['Ip6InTruncatedPkts', 'TcpInErrs', 'Udp6InErrors'],
   },
   'ip-truncated': { 4: ['IpExtInTruncatedPkts'], 6: ['Ip6InTruncatedPkts'] },
+  'tcp-header': { 4: ['TcpInErrs'], 6: ['TcpInErrs'] },
   header: { 4: ['IpInHdrErrors'], 6: ['Ip6InHdrErrors'] },
+};
+/** Wrong checksums are counted as this damage as well, by the version whose counters do so. */
+const CHECKSUMS_AMONG: Record<string, { 4: string; 6?: string }> = {
+  header: { 4: 'IpExtInCsumErrors' },
+  'tcp-header': { 4: 'TcpInCsumErrors', 6: 'TcpInCsumErrors' },
 };
 const BY_PROTOCOL: Record<string, string> = {
   TCP: 'TCP_CSUM',
@@ -40,7 +46,7 @@ export const receiveErrors: EvidenceCollector = {
   name: 'receive-errors',
   describe: 'How many packets with this kind of damage the protocols of a namespace counted during the run.',
   params: {
-    damage: '`checksum`, `truncated`, `ip-truncated` (by IP alone) or `header`',
+    damage: '`checksum`, `truncated`, `ip-truncated` (by IP alone), `header` or `tcp-header`',
     reason: 'drop reason that tells whose checksum: TCP_CSUM, UDP_CSUM, IP_CSUM, ICMP_CSUM',
     protocol: 'TCP, UDP, ICMP: whose checksum, without such a reason',
     function: 'kernel function that dropped it, which tells that it was the IP header, without such a reason',
@@ -49,7 +55,7 @@ export const receiveErrors: EvidenceCollector = {
   },
   members: {
     counter: 'the counter that grew, as nstat names it; the first that may, when none did',
-    delta: 'how much it grew (InHdrErrors: without wrong checksums); null when not read before',
+    delta: 'how much it grew (InHdrErrors, InErrs: without wrong checksums); null when not read before',
     checksum: 'whose checksum was wrong: TCP, UDP, ICMP or IP; empty for other damage',
     covers: 'it grew, and by no less than the packets that were seen to be dropped; null when not read before',
   },
@@ -78,8 +84,8 @@ export const receiveErrors: EvidenceCollector = {
     if (!after) return unknown(whyNot(await source.read(FILES[0], where(params, 'after'))), command);
     const growth = (counter: string): number | null =>
       delta(before && (before.get(counter) ?? 0), after.get(counter) ?? 0);
-    // A wrong checksum is counted as a bad header as well.
-    const others = damage === 'header' && version === 4 ? (growth('IpExtInCsumErrors') ?? 0) : 0;
+    const among = CHECKSUMS_AMONG[damage]?.[version];
+    const others = among === undefined ? 0 : (growth(among) ?? 0);
     const grown = counters.map((counter) => {
       const all = growth(counter);
       return { counter, delta: all === null ? null : Math.max(0, all - others) };
