@@ -28,6 +28,7 @@ const NONE = {
   ownerDevice: '',
   holders: 0,
   holdersText: '',
+  xdp: '',
   device: '',
   inPort: '',
   bridge: '',
@@ -68,6 +69,7 @@ export const framePath: EvidenceCollector = {
     ownerDevice: 'the device of that; empty when unknown',
     holders: 'how many devices that the frame can come to have the IP address',
     holdersText: 'those, with their Ethernet addresses; empty without',
+    xdp: 'XDP programs on devices that the frame, or an answer to it, can come in by: `drop_all on eth0 in web`; empty without',
     device: 'device that the trouble is on; empty without',
     inPort: 'port that the frame enters the bridge by; empty without one',
     bridge: 'the bridge; empty without one',
@@ -146,7 +148,8 @@ async function sent(
   const holders = holdersOf(segment, neighbour);
   const owner = holders.length === 1 && holders[0] !== start ? holders[0] : undefined;
   const way = owner ? segment.wayTo(owner) : [];
-  const base = { ...NONE, found: owner !== undefined, neighbour, state, mac: owner?.mac ?? '', usedMac };
+  const xdp = programsOn([start, ...segment.devices]);
+  const base = { ...NONE, xdp, found: owner !== undefined, neighbour, state, mac: owner?.mac ?? '', usedMac };
   const value = { ...base, ...ownerMembers(owner, holders) };
   const macs = new Set(holders.map(({ mac }) => mac));
   if (macs.size > 1) {
@@ -214,6 +217,13 @@ function ownerMembers(owner: WiredDevice | undefined, holders: readonly WiredDev
     holders: holders.length,
     holdersText: holders.map((device) => `${placeOf(device)} (${device.mac})`).join(', '),
   };
+}
+
+function programsOn(devices: readonly WiredDevice[]): string {
+  const texts = devices.flatMap((device) =>
+    device.xdp ? [`${device.xdp.name || `program ${device.xdp.id}`} on ${placeOf(device)}`] : [],
+  );
+  return [...new Set(texts)].join(', ');
 }
 
 function holdersOf(segment: EthernetSegment, address: string): WiredDevice[] {
