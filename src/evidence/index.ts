@@ -19,6 +19,7 @@ import { ovs } from './collectors/ovs.js';
 import { pathMtu } from './collectors/path-mtu.js';
 import { pressure } from './collectors/pressure.js';
 import { processState } from './collectors/process.js';
+import { protocolMemory } from './collectors/protocol-memory.js';
 import { qdisc } from './collectors/qdisc.js';
 import { reassembly } from './collectors/reassembly.js';
 import { receiveErrors } from './collectors/receive-errors.js';
@@ -78,6 +79,7 @@ export const COLLECTORS: ReadonlyMap<string, EvidenceCollector> = new Map(
     pathMtu,
     pressure,
     processState,
+    protocolMemory,
     qdisc,
     reassembly,
     receiveErrors,

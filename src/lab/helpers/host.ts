@@ -7,6 +7,7 @@ const NET = '/proc/sys/net';
 const FILES: Record<string, readonly string[]> = {
   netdev_max_backlog: [`${NET}/core/netdev_max_backlog`],
   nf_conntrack_max: [`${NET}/netfilter/nf_conntrack_max`],
+  tcp_mem: [`${NET}/ipv4/tcp_mem`],
   gc_thresh3: [`${NET}/ipv4/neigh/default/gc_thresh3`, `${NET}/ipv6/neigh/default/gc_thresh3`],
 };
 /** A fault lasts no longer, whatever becomes of the lab. */
@@ -21,7 +22,9 @@ export const OWN_HOST = 'VDIAG_LAB_HOST';
  */
 export function changeHost(told: HelperWords, ready: () => void): void {
   if (process.env[OWN_HOST] !== 'own') throw new Error(`this changes the whole machine: ${OWN_HOST}=own allows it`);
-  const files = Object.entries(told).flatMap(([name, value]) => FILES[name]!.map((file) => ({ file, value })));
+  const files = Object.entries(told).flatMap(([name, value]) =>
+    FILES[name]!.map((file) => ({ file, value: name === 'tcp_mem' ? `${value} ${value} ${value}` : value })),
+  );
   const before = files.map(({ file }) => ({ file, value: inHost(() => readFileSync(file, 'utf8').trim()) }));
   const write = (settings: readonly { file: string; value: string }[]): void =>
     inHost(() => settings.forEach(({ file, value }) => writeFileSync(file, value)));

@@ -21,7 +21,7 @@ const RUNNING = { cpu: /^\d{1,3}$/, nice: /^-?\d{1,2}$/, policy: /^(other|fifo)$
  * - `lab-xdp DEVICE protocol=udp|tcp|icmp [redirect=IFINDEX] [mode=generic|driver]`: an XDP program that drops what has
  *   this protocol, or sends it to another device
  * - `lab-host netdev_max_backlog=8`, `lab-host nf_conntrack_max=20`, `lab-host gc_thresh3=6` (neighbours of either
- *   IP version): a network sysctl of the whole machine, put back when the lab ends
+ *   IP version), `lab-host tcp_mem=64` (each of its three numbers): a network sysctl of the whole machine, put back when the lab ends
  */
 const HELPERS: Record<string, HelperGrammar> = {
   'lab-guest': {
@@ -33,7 +33,10 @@ const HELPERS: Record<string, HelperGrammar> = {
     first: { device: DEVICE },
     options: { protocol: /^(udp|tcp|icmp)$/, redirect: NUMBER, mode: /^(generic|driver)$/ },
   },
-  'lab-host': { first: {}, options: { netdev_max_backlog: NUMBER, nf_conntrack_max: NUMBER, gc_thresh3: NUMBER } },
+  'lab-host': {
+    first: {},
+    options: { netdev_max_backlog: NUMBER, nf_conntrack_max: NUMBER, gc_thresh3: NUMBER, tcp_mem: NUMBER },
+  },
 };
 
 /** The programs of the lab's own that a fault may start. */

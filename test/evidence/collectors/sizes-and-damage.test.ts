@@ -148,6 +148,32 @@ describe('evidence: reassembly', () => {
   });
 });
 
+describe('evidence: protocol-memory', () => {
+  const host = {
+    '/proc/net/sockstat': 'sockets: used 9\nTCP: inuse 5 orphan 0 tw 0 alloc 6 mem 15\nUDP: inuse 3 mem 1\n',
+    '/proc/sys/net/ipv4/tcp_mem': '8\t12\t16\n',
+    '/proc/sys/net/ipv4/udp_mem': '100\t200\t300\n',
+    'before /proc/net/snmp': 'Udp: MemErrors\nUdp: 4\n',
+    'after /proc/net/snmp': 'Udp: MemErrors\nUdp: 4\n',
+    'before /proc/net/netstat': 'TcpExt: TCPRcvQDrop TCPMemoryPressures\nTcpExt: 1 0\n',
+    'after /proc/net/netstat': 'TcpExt: TCPRcvQDrop TCPMemoryPressures\nTcpExt: 8 2\n',
+  };
+
+  it('tells what is used of the three limits, and how often there was none left', async () => {
+    expect(await valueOf('protocol-memory', host, { protocol: 'TCP' })).to.deep.include({
+      ...{ pages: 15, pressure: 12, limit: 16, values: '8 12 16', needed: '32 48 64', refusedDelta: 9 },
+      raiseLimitCommand: "sysctl -w 'net.ipv4.tcp_mem=32 48 64'",
+      restoreLimitCommand: "sysctl -w 'net.ipv4.tcp_mem=8 12 16'",
+    });
+    expect(await valueOf('protocol-memory', host, { protocol: 'UDP' })).to.include({ pages: 1, refusedDelta: 0 });
+  });
+
+  it('is unknown where this namespace does not show the limits', async () => {
+    const container = { ...host, '/proc/sys/net/ipv4/tcp_mem': '' };
+    expect(await valueOf('protocol-memory', container, {})).to.have.property('unknown');
+  });
+});
+
 describe('evidence: receive-errors', () => {
   const host = {
     'before /proc/net/snmp': 'Ip: InHdrErrors\nIp: 0\nTcp: InErrs InCsumErrors\nTcp: 3 2\nUdp: InCsumErrors\nUdp: 0\n',
