@@ -27,6 +27,15 @@ function paste(command) {
   return status === 0 ? undefined : `${command}: status ${status}: ${stderr.trim()}`;
 }
 
+/** Some undos are advice in words: there is no command to run. */
+const isCommand = (text) => spawnSync('sh', ['-c', 'command -v "$0"', text.split(' ', 1)[0]]).status === 0;
+
+/** What the lab's hosts have learnt of the way while the fault was gone would hide it for minutes. */
+function forgetPaths(lab) {
+  for (const { name } of Object.values(lab.namespaces))
+    for (const version of ['-4', '-6']) spawnSync('ip', ['-n', name, version, 'route', 'flush', 'cache']);
+}
+
 const claims = ({ diagnoses }, id) => diagnoses.some((one) => one.id === id && one.confidence !== 'not established');
 
 /** Applies the first remedy that is a whole command, looks again, undoes it and looks once more. */
@@ -42,9 +51,10 @@ async function verifyRemedy(lab, instance, report, request) {
   const after = await again();
   const verified = { do: remedy.do, gone: !claims(after, id) && !failsOn(after, 'error') };
   if (!verified.gone) verified.why = after.diagnoses.map(({ summary }) => summary).join('; ');
-  if (remedy.undo === undefined || !verified.gone) return verified;
+  if (remedy.undo === undefined || !isCommand(remedy.undo) || !verified.gone) return verified;
   const notUndone = paste(remedy.undo);
   if (notUndone !== undefined) return { ...verified, undo: remedy.undo, back: false, why: notUndone };
+  forgetPaths(lab);
   return { ...verified, undo: remedy.undo, back: claims(await again(), id) };
 }
 

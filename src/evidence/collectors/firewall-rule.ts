@@ -155,8 +155,7 @@ interface Found {
 function factOf({ suspects, question, params, prefix, unread, bridged }: Found): ReturnType<typeof known> {
   const suspect = suspects[0];
   const { chain, rule, route, entry, sentBy } = suspect;
-  const raw = firewallCommands(suspect, question.packet);
-  const commands = Object.fromEntries(Object.entries(raw).map(([name, line]) => [name, line && `${prefix}${line}`]));
+  const commands = firewallCommands(suspect, question.packet, prefix);
   const text = rule ? rule.text : policyText(suspect);
   // What could not be read may hold another rule: then only a counter speaks for this one.
   const certain =

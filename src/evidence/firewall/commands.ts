@@ -21,15 +21,27 @@ export interface FirewallCommands {
 
 const PROTOCOL_NAMES: Record<number, string> = { 1: 'icmp', 6: 'tcp', 17: 'udp', 58: 'icmpv6', 132: 'sctp' };
 
-type RuleCommands = Omit<FirewallCommands, 'releaseCommand' | 'blockCommand'>;
+/** Before they are put into a namespace; where one command is not enough, several. */
+type Lines = { [name in keyof FirewallCommands]: string | readonly string[] };
+type RuleCommands = Omit<Lines, 'releaseCommand' | 'blockCommand'>;
 
 /**
  * Commands that show, remove and restore the rule, and that let this one flow through in front of it. A rule that takes
  * whatever comes to its chain (the end of a LOGDROP chain) is left alone: it is the rule that sent the packet there.
+ * @param prefix what puts a command into the firewall's namespace: before each
  */
-export function firewallCommands(suspect: FirewallSuspect, packet: PacketFacts): FirewallCommands {
+export function firewallCommands(suspect: FirewallSuspect, packet: PacketFacts, prefix = ''): FirewallCommands {
   const meant: FirewallSuspect = suspect.sentBy ? { ...suspect, ...suspect.sentBy } : suspect;
-  return { ...ruleCommands(meant, packet), ...entryCommands(suspect) };
+  const all: Lines = { ...ruleCommands(meant, packet), ...entryCommands(suspect) };
+  const inPlace = (lines: string | readonly string[]): string =>
+    [lines]
+      .flat()
+      .filter((line) => line !== '')
+      .map((line) => `${prefix}${line}`)
+      .join(' && ');
+  return Object.fromEntries(
+    Object.entries(all).map(([name, lines]) => [name, inPlace(lines)]),
+  ) as unknown as FirewallCommands;
 }
 
 function ruleCommands(suspect: FirewallSuspect, packet: PacketFacts): RuleCommands {
@@ -48,24 +60,42 @@ function entryCommands({ chain, entry }: FirewallSuspect): { releaseCommand: str
 function iptablesCommands({ chain, rule }: FirewallSuspect, packet: PacketFacts): RuleCommands {
   const { tool, table, name } = chain;
   const base = [tool, '-t', table];
-  const accept = acceptWords(packet);
-  const number = String(rule?.number ?? chain.rules.length + 1);
+  const number = rule?.number ?? chain.rules.length + 1;
+  // A policy takes the answers as well, which come through the same chain where the host forwards.
+  const flows = rule === undefined && name === 'FORWARD' ? [packet, answersTo(packet)] : [packet];
+  const accepts = flows.map(acceptWords).filter((words) => words.length > 0);
+  const lines = (command: (accept: string[], i: number) => string[]): string[] =>
+    accepts.map((accept, i) => shellLine([...base, ...command(accept, i), '-j', 'ACCEPT']));
   return {
     showCommand: shellLine([...base, '-L', name, '-v', '-n', '-x', '--line-numbers']),
     ...(rule
       ? {
           // By its words, not its number: numbers shift when rules come and go.
           deleteCommand: shellLine([...base, '-D', name, ...(rule.words ?? [])]),
-          restoreCommand: shellLine([...base, '-I', name, number, ...(rule.words ?? [])]),
+          restoreCommand: shellLine([...base, '-I', name, String(number), ...(rule.words ?? [])]),
         }
       : {
           deleteCommand: shellLine([...base, '-P', name, 'ACCEPT']),
           restoreCommand: shellLine([...base, '-P', name, 'DROP']),
         }),
-    insertAcceptCommand: accept.length > 0 ? shellLine([...base, '-I', name, number, ...accept, '-j', 'ACCEPT']) : '',
+    insertAcceptCommand: lines((accept, i) => ['-I', name, String(number + i), ...accept]),
     acceptCommand: '',
-    removeAcceptCommand: accept.length > 0 ? shellLine([...base, '-D', name, ...accept, '-j', 'ACCEPT']) : '',
+    removeAcceptCommand: lines((accept) => ['-D', name, ...accept]),
   };
+}
+
+function answersTo({ src, dst, sport, dport, ...rest }: PacketFacts): PacketFacts {
+  return { ...rest, src: dst, dst: src, sport: dport, dport: sport };
+}
+
+/** Linux gives such ports to who asks (net.ipv4.ip_local_port_range): the next connection has another one. */
+const FIRST_PASSING_PORT = 32768;
+
+/** The port that tells the service, of the two of a packet: that of the destination, or of the source of an answer. */
+function servicePort({ sport, dport }: PacketFacts): { side: 'sport' | 'dport'; port: number } | undefined {
+  if (dport && (dport < FIRST_PASSING_PORT || !sport || sport >= FIRST_PASSING_PORT))
+    return { side: 'dport', port: dport };
+  return sport && dport ? { side: 'sport', port: sport } : undefined;
 }
 
 function acceptWords(packet: PacketFacts): string[] {
@@ -74,7 +104,8 @@ function acceptWords(packet: PacketFacts): string[] {
   if (isAddress(packet.dst)) words.push('-d', packet.dst!);
   const protocol = packet.proto === undefined ? undefined : PROTOCOL_NAMES[packet.proto];
   if (protocol) words.push('-p', protocol);
-  if ((protocol === 'tcp' || protocol === 'udp') && packet.dport) words.push('--dport', String(packet.dport));
+  const service = servicePort(packet);
+  if ((protocol === 'tcp' || protocol === 'udp') && service) words.push(`--${service.side}`, String(service.port));
   return words;
 }
 
@@ -116,7 +147,8 @@ function acceptExpression(packet: PacketFacts): string[] | undefined {
   if (isAddress(packet.src)) words.push(family(packet.src!), 'saddr', packet.src!);
   if (isAddress(packet.dst)) words.push(family(packet.dst!), 'daddr', packet.dst!);
   const protocol = packet.proto === undefined ? undefined : PROTOCOL_NAMES[packet.proto];
-  if ((protocol === 'tcp' || protocol === 'udp') && packet.dport) words.push(protocol, 'dport', String(packet.dport));
+  const service = servicePort(packet);
+  if ((protocol === 'tcp' || protocol === 'udp') && service) words.push(protocol, service.side, String(service.port));
   else if (protocol) words.push('meta', 'l4proto', protocol === 'icmpv6' ? 'ipv6-icmp' : protocol);
   return words.length > 0 ? words : undefined;
 }
@@ -140,14 +172,17 @@ function ebtablesCommands({ chain, rule }: FirewallSuspect, packet: PacketFacts)
 }
 
 /** The flow in the words of ebtables, both addresses known. */
-function bridgeAcceptWords({ src, dst, proto, dport }: PacketFacts): string[] | undefined {
+function bridgeAcceptWords(packet: PacketFacts): string[] | undefined {
+  const { src, dst, proto } = packet;
   if (!isAddress(src) || !isAddress(dst)) return undefined;
   const ip = src!.includes(':') ? 'ip6' : 'ip';
   const words = ['-p', ip === 'ip6' ? 'IPv6' : 'IPv4', `--${ip}-src`, src!, `--${ip}-dst`, dst!];
   const protocol = proto === undefined ? undefined : PROTOCOL_NAMES[proto];
   if (!protocol) return words;
   words.push(`--${ip}-proto`, protocol === 'icmpv6' ? 'ipv6-icmp' : protocol);
-  if ((protocol === 'tcp' || protocol === 'udp') && dport) words.push(`--${ip}-dport`, String(dport));
+  const service = servicePort(packet);
+  if ((protocol === 'tcp' || protocol === 'udp') && service)
+    words.push(`--${ip}-${service.side}`, String(service.port));
   return words;
 }
 

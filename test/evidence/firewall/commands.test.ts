@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { firewallCommands } from '../../../src/evidence/firewall/commands.js';
+import type { PacketFacts } from '../../../src/evidence/firewall/model.js';
 import { findSuspects } from '../../../src/evidence/firewall/search.js';
 import { COLLECTORS } from '../../../src/evidence/index.js';
 import { parseIptablesSave } from '../../../src/evidence/parsers/iptables-save.js';
@@ -49,6 +50,25 @@ describe('commands about a firewall rule', () => {
     const accept = '-s 10.92.0.1 -d 10.92.0.2 -p udp --dport 5354 -j ACCEPT';
     expect(value.insertAcceptCommand).to.equal(`ip netns exec gcb iptables-nft -t filter -I INPUT 1 ${accept}`);
     expect(value.removeAcceptCommand).to.equal(`ip netns exec gcb iptables-nft -t filter -D INPUT ${accept}`);
+  });
+
+  it('lets an answer through by the port of the service, and of a policy the answers as well, each in its namespace', () => {
+    const origin = { backend: 'iptables-legacy', tool: 'iptables-legacy', family: 'ip' } as const;
+    const commands = (text: string, packet: PacketFacts) => {
+      const [suspect] = findSuspects(parseIptablesSave(`*filter\n${text}\nCOMMIT`, origin), undefined, { packet });
+      return firewallCommands(suspect, packet, 'ip netns exec r ');
+    };
+    const request = { src: '10.0.0.1', dst: '10.0.0.2', proto: 6, sport: 40_000, dport: 443 };
+    const answer = { src: '10.0.0.2', dst: '10.0.0.1', proto: 6, sport: 443, dport: 40_000 };
+    const tool = 'ip netns exec r iptables-legacy -t filter';
+    const back = '-s 10.0.0.2 -d 10.0.0.1 -p tcp --sport 443 -j ACCEPT';
+    const rule = commands(':FORWARD ACCEPT [0:0]\n[5:300] -A FORWARD -i rb -j DROP', { ...answer, iif: 'rb' });
+    expect(rule.insertAcceptCommand).to.equal(`${tool} -I FORWARD 1 ${back}`);
+    const policy = commands(':FORWARD DROP [5:300]', request);
+    const forth = '-s 10.0.0.1 -d 10.0.0.2 -p tcp --dport 443 -j ACCEPT';
+    expect(policy.insertAcceptCommand).to.equal(`${tool} -I FORWARD 1 ${forth} && ${tool} -I FORWARD 2 ${back}`);
+    expect(policy.removeAcceptCommand).to.equal(`${tool} -D FORWARD ${forth} && ${tool} -D FORWARD ${back}`);
+    expect(policy.deleteCommand).to.equal(`${tool} -P FORWARD ACCEPT`);
   });
 
   it('names nft rules by their handle and restores them at their place', async () => {
