@@ -36,6 +36,9 @@ export const connection: EvidenceCollector = {
     sndbuf: 'limit of its send queue, bytes; null when unknown',
     sndbufMax: 'most that it may grow to (net.ipv4.tcp_wmem); null when unknown',
     sndbufAtMost: 'its send queue grows no more: it is at that limit, or its program fixed its size',
+    couldTake:
+      "bytes that the network and the peer's window would take at one time: the smaller of both; null when unknown",
+    sendBufferLeast: 'its send queue holds less than that',
     neededSndbuf: 'a most that would let it grow, bytes',
     busyMs: 'time that it had data to send, ms',
     windowLimitedPercent: "share of that in which the peer's window held it back, percent",
@@ -72,6 +75,9 @@ export const connection: EvidenceCollector = {
     const percent = (part: number | undefined): number =>
       chosen.busyMs ? Math.min(100, Math.round(((part ?? 0) / chosen.busyMs) * 100)) : 0;
     const neededSndbuf = Math.max(4_194_304, 2 * (sndbufMax ?? 0));
+    const { cwnd, mss, sndWnd } = chosen;
+    const couldTake =
+      cwnd === undefined || mss === undefined || sndWnd === undefined ? null : Math.min(cwnd * mss, sndWnd);
     const set = (name: string, ...numbers: number[]): string =>
       `${prefix}sysctl -w "net.ipv4.${name}=${numbers.join(' ')}"`;
     const commands = sending
@@ -102,6 +108,8 @@ export const connection: EvidenceCollector = {
       sndbufMax,
       sndbufAtMost:
         chosen.sndbuf !== undefined && (sndbufMax === null || chosen.sndbuf >= sndbufMax || chosen.sndbuf < standard),
+      couldTake,
+      sendBufferLeast: couldTake !== null && chosen.sndbuf !== undefined && chosen.sndbuf < couldTake,
       neededSndbuf,
       busyMs: chosen.busyMs ?? 0,
       windowLimitedPercent: percent(chosen.windowLimitedMs),
