@@ -182,10 +182,10 @@ describe('connection', () => {
 
   it('tells what share of the time its send buffer held it back', async () => {
     const line =
-      'ESTAB 0 7000 10.0.0.1:4000 10.0.0.2:80 users:(("app",pid=8,fd=20)) skmem:(r0,rb131072,t0,tb8192,f0,w8000,o0,bl0,d0) cubic busy:4000ms rwnd_limited:40ms(1.0%) sndbuf_limited:3800ms(95.0%)';
+      'ESTAB 0 7000 10.0.0.1:4000 10.0.0.2:80 users:(("app",pid=8,fd=20)) skmem:(r0,rb131072,t0,tb8192,f0,w8000,o0,bl0,d0) cubic mss:1448 cwnd:20 busy:4000ms rwnd_limited:40ms(1.0%) sndbuf_limited:3800ms(95.0%) snd_wnd:65536';
     expect(await host(line).value('connection', { ...params, of: 'sending' })).to.include({
       ...{ found: true, process: 'app', pid: 8, sendBufferLimitedPercent: 95, windowLimitedPercent: 1, busyMs: 4000 },
-      ...{ sndbuf: 8192, sndbufMax: 8192, sndbufAtMost: true },
+      ...{ sndbuf: 8192, sndbufMax: 8192, sndbufAtMost: true, couldTake: 28_960, sendBufferLeast: true },
       restoreCommand: 'sysctl -w "net.ipv4.tcp_wmem=4096 4096 8192"',
     });
   });
