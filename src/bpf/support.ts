@@ -4,6 +4,7 @@ import { attachProbe, attachProbeMulti, attachRawTracepoint, attachTracepoint, a
 import { KernelBtf } from './btf.js';
 import { Libbpf } from './libbpf.js';
 import { loadProgram, type ProgramKind } from './load-program.js';
+import { kernelFunctionCall } from './template.js';
 import { openTracefs } from './tracefs.js';
 import { functionAddresses } from './symbols.js';
 import type { Ability, KernelSupport } from './types.js';
@@ -31,10 +32,6 @@ export function hasAttachCookies(): boolean {
   }
 }
 
-/** `call (the kernel function of the BTF id); r0 = 0; exit`. */
-const callKernelFunction = (id: number): Uint8Array =>
-  Uint8Array.of(0x85, 0x20, 0, 0, id & 0xff, (id >> 8) & 0xff, (id >> 16) & 0xff, (id >> 24) & 0xff, ...EMPTY_PROGRAM);
-
 const NO_SESSIONS = 'this kernel has no kprobe sessions, which came with 6.10';
 
 let sessionCall: { id: number } | { why: string } | undefined;
@@ -52,8 +49,9 @@ function findSessionCall(): { id: number } | { why: string } {
   if (!existsSync(KERNEL_BTF)) return { why: NO_SESSIONS };
   const found = KernelBtf.load().findFunction('bpf_session_is_return');
   if (!found || found.module !== undefined) return { why: NO_SESSIONS };
+  const calling = Uint8Array.of(...kernelFunctionCall(found.id), ...EMPTY_PROGRAM);
   try {
-    closeSync(loadProgram({ kind: 'kprobe-session' }, 'vdiag_try', callKernelFunction(found.id)).fd);
+    closeSync(loadProgram({ kind: 'kprobe-session' }, 'vdiag_try', calling).fd);
     return { id: found.id };
   } catch (error) {
     return { why: (error as Error).message };

@@ -62,7 +62,7 @@ const TRIALS: Record<string, readonly string[][]> = {
   'bridge-netfilter': [['sysctl', '-q', 'net.bridge.bridge-nf-call-iptables']],
 };
 
-/** What must be allowed or so, not just possible. */
+/** What is no matter of the kernel's features. */
 const ALLOWED: Record<string, () => boolean> = {
   // The machine is the lab's own: a test VM.
   'own-host': () => process.env[OWN_HOST] === 'own',
