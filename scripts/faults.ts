@@ -32,6 +32,7 @@ const USAGE = `usage: npm run faults -- [FILTER ...] [options]
   --gate           status 1 if too much is wrong or a false alarm, twice in a row, or too little is precise
   --jobs N         virtual machines at the same time (default: one for each processor, as memory allows); 1 disturbs the
                    measured least
+  --minutes N      after so long boot no further machine: what was not run is told, and not counted
   --again          run what was not precise a second time, one virtual machine at a time`;
 
 /** Runs in one boot: one that breaks the machine takes no more than these with it. */
@@ -50,6 +51,7 @@ interface Wanted {
   gate: boolean;
   again: boolean;
   jobs: number;
+  minutes: number;
 }
 
 /** @throws Error with one clear message for arguments that make no sense. */
@@ -68,11 +70,12 @@ function wantedBy(argv: string[]): Wanted | 'help' {
       gate: { type: 'boolean', default: false },
       again: { type: 'boolean', default: false },
       jobs: { type: 'string' },
+      minutes: { type: 'string' },
       help: { type: 'boolean', short: 'h', default: false },
     },
   });
   if (values.help) return 'help';
-  const number = (option: 'seed' | 'jobs', text: string, least: number): number => {
+  const number = (option: 'seed' | 'jobs' | 'minutes', text: string, least: number): number => {
     if (!/^\d{1,9}$/.test(text) || Number(text) < least)
       throw new Error(`--${option} ${text}: expected a whole number from ${least} on`);
     return Number(text);
@@ -94,6 +97,7 @@ function wantedBy(argv: string[]): Wanted | 'help' {
     gate: values.gate,
     again: values.again || values.gate,
     jobs: values.jobs === undefined ? virtualMachinesAtOnce(1) : number('jobs', values.jobs, 1),
+    minutes: values.minutes === undefined ? Infinity : number('minutes', values.minutes, 1),
   };
 }
 
@@ -112,6 +116,10 @@ async function runBatch({ kernel, cases }: Batch, wanted: Wanted): Promise<Score
   const { seed } = wanted;
   const runs = cases.map((one) => benchRun(one, { record: wanted.record !== undefined, verify: wanted.verify }));
   const execute = async (some: typeof runs): Promise<RunResult[]> => {
+    if (performance.now() > wanted.minutes * 60_000) {
+      const error = `not run: ${wanted.minutes} minutes were over`;
+      return some.map(({ id }) => ({ outcome: { id, seconds: 0, lacks: true, error } }));
+    }
     try {
       const onEnd = (progress: string): void => say(`${kernel} ${progress}`);
       return kernel === HERE ? await runHere(some, onEnd) : await runInKernel(kernel, some, onEnd);
@@ -260,7 +268,13 @@ async function secondRuns(pairs: readonly Pair[], runs: ScoredRun[], wanted: Wan
   );
   if (again.length === 0) return;
   say(`once more: ${again.length}`);
-  for (const run of await runAll(batchesOf(again), { ...wanted, record: undefined, reports: undefined, jobs: 1 })) {
+  for (const run of await runAll(batchesOf(again), {
+    ...wanted,
+    record: undefined,
+    reports: undefined,
+    jobs: 1,
+    minutes: Infinity,
+  })) {
     const first = open.get(key(run))!;
     if (run.score !== 'unavailable') first.second = run.score;
   }
