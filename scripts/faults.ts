@@ -22,7 +22,7 @@ import { projectImage } from '../test/support/vm-project.js';
 const USAGE = `usage: npm run faults -- [FILTER ...] [options]
   FILTER           a family (firewall, routing …), or a part of a fault's id or variant; several: what any of them means
   --kernel NAME    ${KERNELS.join(', ')}, or here: this machine's own kernel (repeatable): every variant on each of them;
-                   default: every variant on one of them, by the seed: two of three here, if they can be built here
+                   default: every variant on one of them, by the seed: five of six here, if they can be built here
   --seed N         chooses ports, rates, sizes, kernels (default: the day)
   --third          a third of the runs, which one by the seed: what CI runs
   --json           one JSON document instead of the table

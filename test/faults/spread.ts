@@ -22,14 +22,14 @@ export async function unbuildableHere(cases: readonly BenchCase[]): Promise<Set<
 }
 
 /**
- * Gives each case to one kernel: two of three to this machine's, where a run takes a quarter of the time that it takes in an
- * emulated one, the others to the virtual machines in turn. Within twelve seeds each case is with each kernel.
+ * Gives each case to one kernel: five of six to this machine's, where a run takes a quarter of the time that it takes in an
+ * emulated one, the others to the virtual machines in turn. Within 24 seeds each case is with each kernel.
  * @param elsewhere cases that go to a virtual machine at any seed
  */
 export function spread(cases: readonly BenchCase[], seed: number, elsewhere: ReadonlySet<BenchCase>): Pair[] {
   return cases.map((one, i): Pair => {
     if (elsewhere.has(one)) return { kernel: KERNELS[(i + seed) % KERNELS.length]!, one };
-    const turn = (i + seed) / 3;
+    const turn = (i + seed) / 6;
     return { kernel: Number.isInteger(turn) ? KERNELS[turn % KERNELS.length]! : HERE, one };
   });
 }
