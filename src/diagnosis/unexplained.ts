@@ -88,7 +88,12 @@ async function unexplainedSilence(input: DiagnosisInput, silence: Silence): Prom
   };
 }
 
-/** Of each pair, the dominant segment over its budget that no cause accounts for. */
+/** Packets that went into a ring and that nobody took out: as many as the rules about readers ask for. */
+function leftInRing({ spec, lost, dropped = 0 }: SegmentStats): number {
+  return spec.kind === 'ring' && lost - dropped > 2 ? lost - dropped : 0;
+}
+
+/** Of each pair, the dominant segment over its budget, or the ring that keeps packets, that no cause accounts for. */
 function unexplainedLatency(input: DiagnosisInput, causes: readonly Candidate[]): Promise<Diagnosis>[] {
   return input.analysis.pairs.flatMap((pair): Promise<Diagnosis>[] => {
     const explained = causes.some(
@@ -96,13 +101,16 @@ function unexplainedLatency(input: DiagnosisInput, causes: readonly Candidate[])
         (cause.subject.pair?.id === pair.id && cause.subject.segment !== undefined) ||
         cause.findings.some((group) => isBetween(group, [pair.a, pair.b])),
     );
-    const slow = pair.segments.filter((segment) => overBudget(segment) && segment.latency.count >= 3);
+    const slow = pair.segments.filter(
+      (segment) => leftInRing(segment) > 0 || (overBudget(segment) && segment.latency.count >= 3),
+    );
     if (explained || slow.length === 0) return [];
     return [
       unexplainedSegment(
         input,
         pair,
-        slow.reduce((x, y) => (y.latency.p99 > x.latency.p99 ? y : x)),
+        slow.find((segment) => leftInRing(segment) > 0) ??
+          slow.reduce((x, y) => (y.latency.p99 > x.latency.p99 ? y : x)),
       ),
     ];
   });
@@ -115,12 +123,23 @@ async function unexplainedSegment(input: DiagnosisInput, pair: PairStats, segmen
   const [took, budget] = [ms(judgedLatency(segment)), ms(segment.spec.budgetMs ?? 0)];
   const quantile = judgedQuantile(segment);
   const latency = withoutLongest(segment.latency, input.lost ?? 0);
-  const doubted = !overBudget({ ...segment, latency });
+  const left = leftInRing(segment);
+  const doubted = left === 0 && !overBudget({ ...segment, latency });
+  const [what, whatZh] =
+    left > 0
+      ? [
+          `${left} of ${segment.entered} packets were not taken out of ${segment.label}`,
+          `${segment.labelZh}：${segment.entered} 个报文中有 ${left} 个未被取走`,
+        ]
+      : [
+          `${segment.label} takes ${took} (${quantile}, budget ${budget})`,
+          `${segment.labelZh} 耗时 ${took}（${quantile}，预算 ${budget}）`,
+        ];
   return {
     ...(await blank(input, 'latency-not-established', 'general/latency-not-established', data)),
     severity: 'warn',
-    summary: `${segment.label} takes ${took} (${quantile}, budget ${budget}); why is not established`,
-    summaryZh: `${segment.labelZh} 耗时 ${took}（${quantile}，预算 ${budget}），原因未能确定`,
+    summary: `${what}; why is not established`,
+    summaryZh: `${whatZh}，原因未能确定`,
     why: [...observedLines(subject), ...(doubted ? [doubtLine(input.lost!)] : [])],
     notCauses: fine.en,
     notCausesZh: fine.zh,

@@ -39,7 +39,7 @@ async function describeProcess([pid]: readonly string[]): Promise<RawEvidence> {
 
 /** JSON of {@link TapHolders}. */
 async function describeTapHolders(): Promise<RawEvidence> {
-  return ok({ ...(await findTapHolders(2000)) });
+  return ok({ ...(await findTapHolders(5000)) });
 }
 
 /** JSON of {@link CpuUsers}. */

@@ -114,6 +114,14 @@ describe('diagnose', () => {
     expect(evidenceUnknown).to.deep.equal(['tc qdisc: tc is not installed']);
   });
 
+  it('never calls a pair healthy whose packets stay in a ring', async () => {
+    const ring = (lost: number) => pair([segment('ring', 'tap1', 1, { entered: 59, lost, dropped: 0 })]);
+    const { diagnoses } = await ask(analysis({ pairs: [ring(53)] }), []);
+    expect(diagnoses.map(({ id }) => id)).to.deep.equal(['latency-not-established']);
+    expect(diagnoses[0]!.summary).to.match(/^53 of 59 packets were not taken out of .*; why is not established$/);
+    expect((await ask(analysis({ pairs: [ring(2)] }), [])).diagnoses).to.deep.equal([]);
+  });
+
   it('survives a collector that throws', async () => {
     const broken = collector('qdisc', () => {
       throw new Error('boom');

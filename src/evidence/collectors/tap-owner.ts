@@ -42,7 +42,7 @@ export const tapOwner: EvidenceCollector = {
     const all = holders.holders.filter((one) => one.devices.includes(device));
     const holder = all[0];
     if (!holder) {
-      if (holders.incomplete) return unknown('this host has too many open files to look through in 2 s', command);
+      if (holders.incomplete) return unknown('this host has too many open files to look through in 5 s', command);
       return known({ ...NOBODY, device }, command, `no process holds ${device} open`);
     }
     const before = (await readHolders(source, 'before')).holders;
