@@ -7,6 +7,7 @@ import { positionsOf } from '../../src/probes/positions.js';
 import { meaningOnKernel } from '../../src/probes/returns.js';
 import type { KernelCapabilities, PlannedProbe, ProbePoint } from '../../src/probes/types.js';
 import { kernelFacts } from './kernel-btf.js';
+import { EVERYTHING } from './plan.js';
 import type { Kernel } from './vm-kernel.js';
 
 /** Every module that a catalogue names, and what some of them live in besides. */
@@ -17,18 +18,7 @@ export function modulesOf(catalogue: Catalogue): string[] {
 
 /** A kernel that can attach whatever it has: what it lacks then lies in the point alone. */
 export function ableKernel(release: string): KernelCapabilities {
-  return {
-    ...{ release, arch: 'x64', btf: true, ringBuffer: true, rawTracepoint: true, tracepoint: false },
-    ...{
-      kprobe: true,
-      kretprobe: true,
-      kprobeMulti: true,
-      kprobeSession: true,
-      fentry: true,
-      dropReasons: true,
-      lacks: [],
-    },
-  };
+  return { ...EVERYTHING, release, tracepoint: false };
 }
 
 /** The catalogue on a kernel, with all its modules loaded, without booting it. */
