@@ -54,7 +54,8 @@ export async function runIdentityCases(
 /** The outcome of a case that ran, with all its probes attached. */
 export function ran(outcomes: ReadonlyMap<string, IdentityOutcome>, name: string): IdentityOutcome {
   const outcome = outcomes.get(name)!;
-  expect(outcome.error, name).to.equal(undefined);
+  // The whole of it: chai shortens what it compares.
+  if (outcome.error !== undefined) expect.fail(`${name}: ${outcome.error}`);
   expect(outcome.failed, name).to.deep.equal([]);
   return outcome;
 }

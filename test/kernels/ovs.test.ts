@@ -24,9 +24,9 @@ introduced() {
   ip -n a neigh replace 10.1.0.2 lladdr $(mac_of b) dev eth0 nud permanent
   ip -n b neigh replace 10.1.0.1 lladdr $(mac_of a) dev eth0 nud permanent
   tries=0
-  until in_ a ping -q -c1 -W1 10.1.0.2; do
+  until in_ a ping -q -c1 -W1 10.1.0.2 >/dev/null; do
     tries=$((tries + 1))
-    [ $tries -lt 30 ] || { ovs ovs-vsctl show; ovs ovs-appctl dpctl/dump-flows; tail -n 40 $OVS_LOGDIR/ovs-vswitchd.log; return 1; }
+    [ $tries -lt 20 ] || { tail -n 12 $OVS_LOGDIR/ovs-vswitchd.log; ovs ovs-vsctl show; ovs ovs-appctl dpctl/dump-flows; return 1; }
   done
   sleep 1
   ovs ovs-appctl fdb/flush

@@ -31,12 +31,26 @@ import { planProbes } from '/vdiag/dist/probes/plan.js';
 
 const { cases, points } = JSON.parse(readFileSync('cases.json', 'utf8'));
 const sh = (script) => execFileSync('sh', ['-c', script], { stdio: ['ignore', 'pipe', 'pipe'] });
+// The kernel takes a namespace's devices down after the command has ended.
+const tidy = () => sh('for n in $(ip netns list | cut -d" " -f1); do ip netns del $n; done; tries=0; while ip -br link show type veth | grep -q .; do tries=$((tries + 1)); [ $tries -lt 100 ] || exit 1; sleep 0.2; done');
+// The message holds what a command said on its standard error.
+const words = (error) => [error.message, error.stdout].filter(Boolean).join('\\n');
+// Networks whose daemons have to start are tried again: what is tested comes after.
+const setUp = (setup, tries = 3) => {
+  tidy();
+  try {
+    sh('set -e; . ./network.sh; ' + setup);
+  } catch (error) {
+    console.error(words(error));
+    if (tries === 1) throw error;
+    setUp(setup, tries - 1);
+  }
+};
 const capabilities = capabilitiesOf(kernelSupport());
 for (const one of cases) {
   const outcome = { name: one.name, probes: [], failed: [], records: [] };
   try {
-    sh('for n in $(ip netns list | cut -d" " -f1); do ip netns del $n; done');
-    sh('set -e; . ./network.sh; ' + one.setup);
+    setUp(one.setup);
     const { plan, requests } = planProbes(loadCatalogue(), { set: 'full', only: [...points, ...(one.points ?? [])] }, capabilities, KernelBtf.load());
     const session = openTrace({ requests, filter: one.filter, ringBytes: 8 << 20 });
     outcome.probes = plan.probes.map(({ point, backend }) => [point.name, backend ?? null]);
@@ -54,7 +68,7 @@ for (const one of cases) {
     });
     session.close();
   } catch (error) {
-    outcome.error = [error.stack, error.stdout, error.stderr].filter(Boolean).join('\\n');
+    outcome.error = words(error);
   }
   console.log(JSON.stringify(outcome));
 }
