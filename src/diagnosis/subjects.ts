@@ -159,7 +159,7 @@ function segmentSubjects(kinds: string[], analysis: Analysis): Subject[] {
       else {
         known.pairs++;
         known.lost += segment.lost;
-        if (segment.latency.p99 > known.segment.latency.p99) Object.assign(known, { pair, segment });
+        if (suffersMore(segment, known.segment)) Object.assign(known, { pair, segment });
       }
     }
   }
@@ -168,6 +168,16 @@ function segmentSubjects(kinds: string[], analysis: Analysis): Subject[] {
     pair,
     data: { ...segmentData(segment, pair), ...slowestThread(segment, analysis), lostAllPairs: lost, pairs },
   }));
+}
+
+/** Lost packets than which fewer may be those that were under way when the trace began or ended. */
+const FEW = 2;
+
+/** Slower than allowed before lossy before slow: a lone packet that waited longest is not what a burst lost of it. */
+function suffersMore(x: SegmentStats, y: SegmentStats): boolean {
+  if (overBudget(x) !== overBudget(y)) return overBudget(x);
+  if (x.lost > FEW !== y.lost > FEW) return x.lost > FEW;
+  return x.latency.p99 > y.latency.p99;
 }
 
 /** Of a peer's threads, any may keep it from answering: the one that waits longest for a CPU speaks for them. */

@@ -3,9 +3,9 @@ import type { Analysis } from '../../src/analysis/types.js';
 import { subjectsOf } from '../../src/diagnosis/subjects.js';
 import type { DiagnosisRule } from '../../src/diagnosis/types.js';
 import type { SkbEvent } from '../../src/events/types.js';
-import type { PairStats, PathView } from '../../src/paths/types.js';
+import type { PairStats, PathView, SegmentStats } from '../../src/paths/types.js';
 import { subjectMembers } from '../../src/rules/diagnosis-facts.js';
-import { analysis, pair } from '../support/analysis.js';
+import { analysis, pair, segment } from '../support/analysis.js';
 
 /** What was received where, of one packet. */
 function path(id: number, ...places: [device: string, netns: number][]): PathView {
@@ -40,5 +40,32 @@ describe('pairs without an answer as suspects', () => {
     for (const b of ['224.0.0.251', '255.255.255.255', 'ff02::1'])
       expect(unanswered({ ...silent, b }, paths)).to.deep.equal([]);
     expect(unanswered(silent, [path(3)])).to.deep.equal([]);
+  });
+});
+
+describe('segments as suspects', () => {
+  /** Who speaks for the ring that the packets of several pairs go through. */
+  function speaker(...rings: [to: string, waitMs: number, more?: Partial<SegmentStats>][]): unknown {
+    const pairs = rings.map(([b, waitMs, more], id) => pair([segment('ring', 'tap1', waitMs, more)], { id, b }));
+    const [subject, ...others] = subjectsOf(
+      { suspect: { segments: ['ring'] } } as unknown as DiagnosisRule,
+      analysis({ pairs }),
+    );
+    expect(others).to.deep.equal([]);
+    expect([subject.data.pairs, subject.data.lostAllPairs]).to.deep.equal([
+      rings.length,
+      rings.reduce((sum, [, , more]) => sum + (more?.lost ?? 0), 0),
+    ]);
+    return subject.data.to;
+  }
+
+  it('are one for all pairs: of the slower one, of the one that loses before it, of the one over its budget first', () => {
+    expect(speaker(['a', 0.1], ['b', 0.2])).to.equal('b');
+    expect(speaker(['a', 0.1, { lost: 600 }], ['b', 0.2])).to.equal('a');
+    expect(speaker(['a', 0.2], ['b', 0.1, { lost: 600 }])).to.equal('b');
+    // Packets that were under way at an end of the trace.
+    expect(speaker(['a', 0.1, { lost: 2 }], ['b', 0.2])).to.equal('b');
+    expect(speaker(['a', 0.1, { lost: 600 }], ['b', 900])).to.equal('b');
+    expect(speaker(['a', 900], ['b', 0.1, { lost: 600 }])).to.equal('a');
   });
 });
