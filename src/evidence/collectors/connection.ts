@@ -39,6 +39,9 @@ export const connection: EvidenceCollector = {
     couldTake:
       "bytes that the network and the peer's window would take at one time: the smaller of both; null when unknown",
     sendBufferLeast: 'its send queue holds less than that',
+    underWay: 'bytes that were under way at one time, on average while it had data to send; null when unknown',
+    sendBufferFilled:
+      'that is more than half of what its send queue holds, which counts memory and not data alone: it was full most of that time',
     neededSndbuf: 'a most that would let it grow, bytes',
     busyMs: 'time that it had data to send, ms',
     windowLimitedPercent: "share of that in which the peer's window held it back, percent",
@@ -78,6 +81,11 @@ export const connection: EvidenceCollector = {
     const { cwnd, mss, sndWnd } = chosen;
     const couldTake =
       cwnd === undefined || mss === undefined || sndWnd === undefined ? null : Math.min(cwnd * mss, sndWnd);
+    // By Little's law; `busy` is the time with data that is not acknowledged (tcp_input.c: TCP_CHRONO_BUSY).
+    const underWay =
+      chosen.bytesAcked === undefined || chosen.rttMs === undefined || !chosen.busyMs
+        ? null
+        : Math.round((chosen.bytesAcked * chosen.rttMs) / chosen.busyMs);
     const set = (name: string, ...numbers: number[]): string =>
       `${prefix}sysctl -w "net.ipv4.${name}=${numbers.join(' ')}"`;
     const commands = sending
@@ -110,6 +118,8 @@ export const connection: EvidenceCollector = {
         chosen.sndbuf !== undefined && (sndbufMax === null || chosen.sndbuf >= sndbufMax || chosen.sndbuf < standard),
       couldTake,
       sendBufferLeast: couldTake !== null && chosen.sndbuf !== undefined && chosen.sndbuf < couldTake,
+      underWay,
+      sendBufferFilled: underWay !== null && chosen.sndbuf !== undefined && underWay > chosen.sndbuf / 2,
       neededSndbuf,
       busyMs: chosen.busyMs ?? 0,
       windowLimitedPercent: percent(chosen.windowLimitedMs),
@@ -123,6 +133,7 @@ export const connection: EvidenceCollector = {
       parts.push(`${value.sndbuf ?? '?'} bytes of send buffer (tcp_wmem allows ${sndbufMax ?? '?'})`);
       parts.push(`held back ${value.sendBufferLimitedPercent}% of ${value.busyMs} ms by it`);
       parts.push(`${value.windowLimitedPercent}% by the peer's window`);
+      if (underWay !== null) parts.push(`${underWay} bytes under way on average`);
     } else parts.push(`${value.unread} bytes unread`, `receive buffer ${value.rmem ?? '?'} of ${value.rcvbuf ?? '?'}`);
     return known(value, command, parts.join(', '));
   },
@@ -150,6 +161,10 @@ const NONE = {
   sndbuf: null,
   sndbufMax: null,
   sndbufAtMost: false,
+  couldTake: null,
+  sendBufferLeast: false,
+  underWay: null,
+  sendBufferFilled: false,
   neededSndbuf: 0,
   busyMs: 0,
   windowLimitedPercent: 0,

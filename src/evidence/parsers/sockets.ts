@@ -27,6 +27,8 @@ export interface Socket {
   sndWnd?: number;
   mss?: number;
   pmtu?: number;
+  /** Bytes of data that the peer has acknowledged since the connection was made. */
+  bytesAcked?: number;
   /** ms since data was last sent (or the connection was made), and since data last came. */
   lastSendMs?: number;
   lastReceiveMs?: number;
@@ -98,6 +100,7 @@ function tcpOf(text: string): Partial<Socket> {
     sndWnd: number(/ snd_wnd:(\d+)/),
     mss: number(/ mss:(\d+)/),
     pmtu: number(/ pmtu:(\d+)/),
+    bytesAcked: number(/ bytes_acked:(\d+)/),
     lastSendMs: number(/ lastsnd:(\d+)/),
     lastReceiveMs: number(/ lastrcv:(\d+)/),
     busyMs: number(/ busy:(\d+)ms/),
