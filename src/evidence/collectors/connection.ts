@@ -39,7 +39,7 @@ export const connection: EvidenceCollector = {
     couldTake:
       "bytes that the network and the peer's window would take at one time: the smaller of both; null when unknown",
     sendBufferLeast: 'its send queue holds less than that',
-    underWay: 'bytes that were under way at one time, on average while it had data to send; null when unknown',
+    underWay: 'bytes that were under way at one time, at least, on average while it had data to send; null when unknown',
     sendBufferFilled:
       'that is more than half of what its send queue holds, which counts memory and not data alone: it was full most of that time',
     neededSndbuf: 'a most that would let it grow, bytes',
@@ -81,11 +81,11 @@ export const connection: EvidenceCollector = {
     const { cwnd, mss, sndWnd } = chosen;
     const couldTake =
       cwnd === undefined || mss === undefined || sndWnd === undefined ? null : Math.min(cwnd * mss, sndWnd);
-    // By Little's law; `busy` is the time with data that is not acknowledged (tcp_input.c: TCP_CHRONO_BUSY).
+    // By Little's law, with the shortest round trip, so that it is no less; `busy` is the time with data that is not acknowledged (tcp_input.c: TCP_CHRONO_BUSY).
     const underWay =
-      chosen.bytesAcked === undefined || chosen.rttMs === undefined || !chosen.busyMs
+      chosen.bytesAcked === undefined || chosen.minRttMs === undefined || !chosen.busyMs
         ? null
-        : Math.round((chosen.bytesAcked * chosen.rttMs) / chosen.busyMs);
+        : Math.round((chosen.bytesAcked * chosen.minRttMs) / chosen.busyMs);
     const set = (name: string, ...numbers: number[]): string =>
       `${prefix}sysctl -w "net.ipv4.${name}=${numbers.join(' ')}"`;
     const commands = sending
@@ -133,7 +133,7 @@ export const connection: EvidenceCollector = {
       parts.push(`${value.sndbuf ?? '?'} bytes of send buffer (tcp_wmem allows ${sndbufMax ?? '?'})`);
       parts.push(`held back ${value.sendBufferLimitedPercent}% of ${value.busyMs} ms by it`);
       parts.push(`${value.windowLimitedPercent}% by the peer's window`);
-      if (underWay !== null) parts.push(`${underWay} bytes under way on average`);
+      if (underWay !== null) parts.push(`at least ${underWay} bytes under way on average`);
     } else parts.push(`${value.unread} bytes unread`, `receive buffer ${value.rmem ?? '?'} of ${value.rcvbuf ?? '?'}`);
     return known(value, command, parts.join(', '));
   },

@@ -22,6 +22,7 @@ export interface Socket {
   cwnd?: number;
   rttMs?: number;
   rttVarMs?: number;
+  minRttMs?: number;
   retransmits?: number;
   unacked?: number;
   sndWnd?: number;
@@ -94,6 +95,7 @@ function tcpOf(text: string): Partial<Socket> {
   const all: Partial<Socket> = {
     cwnd: number(/ cwnd:(\d+)/),
     rttMs: rtt ? Number(rtt[1]) : undefined,
+    minRttMs: number(/ minrtt:([\d.]+)/),
     rttVarMs: rtt ? Number(rtt[2]) : undefined,
     retransmits: number(/ retrans:\d+\/(\d+)/),
     unacked: number(/ unacked:(\d+)/),

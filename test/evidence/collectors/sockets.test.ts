@@ -192,11 +192,11 @@ describe('connection', () => {
 
   it('tells that the send buffer was full by what was under way, where the kernel counted nothing', async () => {
     const line = (acked: number): string =>
-      `ESTAB 0 0 10.0.0.1:4000 10.0.0.2:80 users:(("app",pid=8,fd=20)) skmem:(r0,rb131072,t0,tb8192,f0,w0,o0,bl0,d0) cubic rtt:30/2 mss:1448 cwnd:20 bytes_acked:${acked} busy:4000ms snd_wnd:65536`;
+      `ESTAB 0 0 10.0.0.1:4000 10.0.0.2:80 users:(("app",pid=8,fd=20)) skmem:(r0,rb131072,t0,tb8192,f0,w0,o0,bl0,d0) cubic rtt:90/2 mss:1448 cwnd:20 bytes_acked:${acked} busy:4000ms snd_wnd:65536 minrtt:30.2`;
     const told = (acked: number): Promise<unknown> =>
       host(line(acked)).value('connection', { ...params, of: 'sending' });
-    expect(await told(800_000)).to.include({ sendBufferLimitedPercent: 0, underWay: 6000, sendBufferFilled: true });
-    expect(await told(500_000)).to.include({ underWay: 3750, sendBufferFilled: false });
+    expect(await told(800_000)).to.include({ sendBufferLimitedPercent: 0, underWay: 6040, sendBufferFilled: true });
+    expect(await told(500_000)).to.include({ underWay: 3775, sendBufferFilled: false });
   });
 
   it('chooses the one with most unread data, and says whether a process has it', async () => {
