@@ -38,8 +38,10 @@ export const connection: EvidenceCollector = {
     sndbufAtMost: 'its send queue grows no more: it is at that limit, or its program fixed its size',
     couldTake:
       "bytes that the network and the peer's window would take at one time: the smaller of both; null when unknown",
-    sendBufferLeast: 'its send queue holds less than that',
-    underWay: 'bytes that were under way at one time, at least, on average while it had data to send; null when unknown',
+    sendBufferLeast:
+      'its send queue holds less than that, and less was under way (the kernel asks for room a segment of up to 64 KB at a time, net/ipv4/tcp.c: tcp_sendmsg_locked)',
+    underWay:
+      'bytes that were under way at one time, at least, on average while it had data to send; null when unknown',
     sendBufferFilled:
       'that is more than half of what its send queue holds, which counts memory and not data alone: it was full most of that time',
     neededSndbuf: 'a most that would let it grow, bytes',
@@ -117,7 +119,8 @@ export const connection: EvidenceCollector = {
       sndbufAtMost:
         chosen.sndbuf !== undefined && (sndbufMax === null || chosen.sndbuf >= sndbufMax || chosen.sndbuf < standard),
       couldTake,
-      sendBufferLeast: couldTake !== null && chosen.sndbuf !== undefined && chosen.sndbuf < couldTake,
+      sendBufferLeast:
+        couldTake !== null && chosen.sndbuf !== undefined && Math.max(chosen.sndbuf, underWay ?? 0) < couldTake,
       underWay,
       sendBufferFilled: underWay !== null && chosen.sndbuf !== undefined && underWay > chosen.sndbuf / 2,
       neededSndbuf,
