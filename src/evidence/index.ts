@@ -16,6 +16,7 @@ import { nat } from './collectors/nat.js';
 import { neighbour } from './collectors/neighbour.js';
 import { netmask } from './collectors/netmask.js';
 import { ovs } from './collectors/ovs.js';
+import { ovsFlow } from './collectors/ovs-flow.js';
 import { pathMtu } from './collectors/path-mtu.js';
 import { pressure } from './collectors/pressure.js';
 import { processState } from './collectors/process.js';
@@ -76,6 +77,7 @@ export const COLLECTORS: ReadonlyMap<string, EvidenceCollector> = new Map(
     neighbour,
     netmask,
     ovs,
+    ovsFlow,
     pathMtu,
     pressure,
     processState,

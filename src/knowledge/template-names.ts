@@ -68,6 +68,10 @@ export const TEMPLATE_NAMES: Readonly<Record<string, TemplateName>> = {
   shortenCommand: command('tc qdisc change dev DEVICE root pfifo limit LIMIT', 'undoes lengthenCommand'),
   to: word('device that packets are sent on to'),
   xdpOffCommand: command('ip link set dev DEVICE xdp off', 'takes an XDP program off a device'),
+  daemonCommand: command(
+    'systemctl restart openvswitch-switch',
+    'brings the daemon of Open vSwitch back, or shows what it does',
+  ),
   queueLengthCommand: command('ip link set dev DEVICE txqueuelen 1000', "makes a device's transmit queue longer"),
   queueLengthUndo: command('ip link set dev DEVICE txqueuelen LENGTH', 'undoes queueLengthCommand'),
   nice: word('nice value of the thread'),

@@ -30,6 +30,7 @@ const PROGRAMS: Record<string, Grammar> = {
   nft: { objects: ['add', 'create', 'insert', 'delete', 'replace', 'flush'], refused: [/^-/] },
   ethtool: { refused: [/^-f$/, /^--flash/, /^-E$/, /^--change/] },
   conntrack: { objects: ['-D', '-F', '-U', '-I'], refused: [/^--load/, /^-R/] },
+  'ovs-dpctl': { objects: ['add-flow', 'mod-flow', 'del-flow'], refused: [/^-/, /@/] },
   // Only the network part of /proc/sys belongs to the namespace.
   sysctl: { refused: [/^(?!-[wq]$|net\.[a-zA-Z0-9_./-]+=[^=]*$)/] },
 };

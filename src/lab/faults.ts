@@ -127,7 +127,8 @@ export function needsOf(fault: Fault, variant: Variant): string[] {
  * Fills a fault's commands, traffic and expectations. A template may name the variant's values, `port` (the host's device
  * in front of the endpoint that `direction` chose, or of the last one), `target.*` (that endpoint: name, address, address6,
  * device, namespace, port, `ip`: its address of the variant's `family`, and `gateway`: its way out of that family), `peer.*`
- * (the other), every endpoint by its name, `ipv` (`-4`, `-6`), `six` (empty or `6`: `ip{{six}}tables-legacy`) and `ethertype` (`ip`, `ipv6`: as tc calls it).
+ * (the other), every endpoint by its name, `ipv` (`-4`, `-6`), `six` (empty or `6`: `ip{{six}}tables-legacy`), `ethertype` (`ip`, `ipv6`: as tc calls it)
+ * and `flow` (as ovs-dpctl does: what goes before `(proto=6)`).
  * @throws Error with a plain message for an unknown variable, endpoint or namespace, or a command that is not allowed.
  */
 export function instantiate(fault: Fault, topology: Topology, variant: Variant): FaultInstance {
@@ -142,6 +143,7 @@ export function instantiate(fault: Fault, topology: Topology, variant: Variant):
     ipv: six ? '-6' : '-4',
     six: six ? '6' : '',
     ethertype: six ? 'ipv6' : 'ip',
+    flow: six ? 'eth_type(0x86dd),ipv6' : 'eth_type(0x0800),ipv4',
     ...variant,
   };
   const roles: Record<string, string> = { 'port-owner': target.name, 'peer-of-port': peer.name };

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { release } from 'node:os';
 import { run } from './commands.js';
 import { OWN_HOST } from './helpers/host.js';
 import { namespaceName } from './names.js';
@@ -59,6 +60,10 @@ const TRIALS: Record<string, readonly string[][]> = {
   'ebtables-legacy': [['ebtables-legacy', '-A', 'FORWARD', '-p', 'IPv4', '-j', 'ACCEPT']],
   'ebtables-nft': [['ebtables-nft', '-A', 'FORWARD', '-p', 'IPv4', '-j', 'ACCEPT']],
   'bridge-vlan': [['ip', 'link', 'add', 'br0', 'type', 'bridge', 'vlan_filtering', '1']],
+  openvswitch: [
+    ['ovs-dpctl', 'add-dp', 't'],
+    ['ovs-dpctl', 'add-flow', 't', 'in_port(1),eth(),eth_type(0x0800),ipv4()', 'trunc(1500)'],
+  ],
   'bridge-netfilter': [['sysctl', '-q', 'net.bridge.bridge-nf-call-iptables']],
 };
 
@@ -66,6 +71,11 @@ const TRIALS: Record<string, readonly string[][]> = {
 const ALLOWED: Record<string, () => boolean> = {
   // The machine is the lab's own: a test VM.
   'own-host': () => process.env[OWN_HOST] === 'own',
+  // From 6.7 on a drop by Open vSwitch is one that the kernel tells (net/openvswitch/drop.h).
+  'ovs-drop-reasons': () => {
+    const [major, minor] = release().split('.').map(Number);
+    return major > 6 || (major === 6 && minor >= 7);
+  },
   // Some faults are a matter of milliseconds, which an emulated processor takes for itself.
   'real-processor': () => !/QEMU TCG/.test(readFileSync('/proc/cpuinfo', 'utf8')),
 };

@@ -10,6 +10,17 @@ const SYSCTLS = [
 ];
 
 /**
+ * What the ports of a switch hand each other, a flow each: ARP, then ICMP, TCP and UDP of both versions. The kernel wants every
+ * header named that these have (net/openvswitch/flow_netlink.c, match_validate).
+ */
+const TRANSPORTS = [`(proto=6),tcp(),tcp_flags(0/0)`, `(proto=17),udp()`];
+const JOINED = [
+  'eth_type(0x0806),arp()',
+  ...['(proto=1),icmp()', ...TRANSPORTS].map((rest) => `eth_type(0x0800),ipv4${rest}`),
+  ...['(proto=58),icmpv6()', ...TRANSPORTS].map((rest) => `eth_type(0x86dd),ipv6${rest}`),
+];
+
+/**
  * The commands that make a topology, in order: namespaces, then what is in them, then its settings, each a namespace at
  * a time, so that few processes do it ({@link runBatched}). Every device is made inside a namespace of the lab, so the
  * machine's own network is never touched, not even for a moment.
@@ -57,6 +68,9 @@ export function commandsToMake(topology: Topology, labId: string): string[][] {
     );
     settings.push(...finish(one, ip), ...finish(two, ip));
   }
+  for (const { in: short, ports } of topology.switches ?? []) {
+    for (const port of ports) settings.push(ip(short, 'link', 'set', 'dev', port, 'addrgenmode', 'none'));
+  }
   for (const tap of topology.taps ?? []) {
     devices.push(ip(tap.in, 'tuntap', 'add', 'dev', tap.name, 'mode', 'tap'));
     settings.push(...finish(tap, ip));
@@ -88,6 +102,17 @@ export function commandsToMake(topology: Topology, labId: string): string[][] {
     settings.push(ip(route.in, 'route', 'add', route.to, ...way));
   }
   commands.push(...byNamespace(devices), ...byNamespace(settings));
+  for (const { in: short, name: datapath, ports } of topology.switches ?? []) {
+    const inside = (...words: string[]): string[] => ['ip', 'netns', 'exec', name(short), 'ovs-dpctl', ...words];
+    commands.push(inside('add-dp', datapath), inside('add-if', datapath, ...ports));
+    for (const [from, to] of [
+      [1, 2],
+      [2, 1],
+    ]) {
+      for (const match of JOINED)
+        commands.push(inside('add-flow', datapath, `in_port(${from}),eth(),${match}`, String(to)));
+    }
+  }
   for (const qdisc of topology.qdiscs ?? []) {
     commands.push(['tc', '-n', name(qdisc.in), 'qdisc', 'replace', 'dev', qdisc.device, 'root', ...qdisc.arguments]);
   }

@@ -155,6 +155,10 @@ function contradictions(topology: Topology, document: SourceDocument): Problem[]
       if (!ipaddr.isValid(vxlan[key])) report(['vxlans', i, key], `"${vxlan[key]}" is not an address`);
     }
   });
+  topology.switches?.forEach((one, i) => {
+    addDevice(['switches', i], one);
+    one.ports.forEach((port, j) => checkDevice(['switches', i, 'ports', j], one.in, port));
+  });
   topology.sysctls?.forEach((sysctl, i) => checkNamespace(['sysctls', i, 'in'], sysctl.in));
   topology.qdiscs?.forEach((qdisc, i) => {
     checkNamespace(['qdiscs', i, 'in'], qdisc.in);

@@ -28,6 +28,11 @@ export interface Topology {
   needs?: string[];
   sysctls?: { in: string; name: string; value: string | number }[];
   bridges?: { in: string; name: string; addresses?: string[] }[];
+  /**
+   * Datapaths of Open vSwitch's kernel module, without its daemon. Between two ports it has flows that join them; a port's
+   * number is its place in the list, from 1 on.
+   */
+  switches?: { in: string; name: string; ports: string[] }[];
   links: { ends: [LinkEnd, LinkEnd] }[];
   /** Taps, each with a small guest that holds it open and answers for its addresses (helpers/guest.ts). */
   taps?: {

@@ -44,6 +44,7 @@ export const SAMPLE_QUESTIONS: SampleQuestion[] = [
   one('pressure', undefined),
   one('cpu', undefined),
   one('ovs', undefined),
+  one('ovs-flow', undefined, { device: 'vma' }),
   one('sysctl', 2, { name: 'net.ipv4.conf.*.rp_filter', device: 'eth0' }),
   one('sysctl', 2, { name: 'ip_forward' }),
   one('sysctl', 2, { name: 'tcp_rmem' }),

@@ -48,6 +48,19 @@ describe('lab: topologies', () => {
     }
   });
 
+  it('joins the ports of an Open vSwitch by flows of its own, inside its namespace', () => {
+    const commands = commandsToMake(loadTopology('two-vms-on-a-switch'), 'x').map((words) => words.join(' '));
+    const inside = 'ip netns exec vdiag-x-host ovs-dpctl';
+    const flows = commands.filter((command) => command.startsWith(`${inside} add-flow ovs0 in_port(`));
+    expect(flows).to.have.length(14);
+    expect(flows).to.include(`${inside} add-flow ovs0 in_port(2),eth(),eth_type(0x0806),arp() 1`);
+    const made = commands.indexOf(`${inside} add-if ovs0 vma vmb`);
+    expect(made).to.be.greaterThan(
+      commands.findIndex((command) => command.includes('link add') && command.includes('vmb')),
+    );
+    expect(commands.indexOf(flows[0])).to.be.greaterThan(made);
+  });
+
   it('names an unknown one and the nearest', () => {
     expect(() => loadTopology('two-vms-on-bridge')).to.throw(
       /there is no topology "two-vms-on-bridge".*did you mean "two-vms-on-a-bridge"/,

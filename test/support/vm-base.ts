@@ -14,6 +14,7 @@ import {
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { execa } from 'execa';
+import { fetchOpenVswitch } from './open-vswitch.js';
 import { cached, commandPath, hash, makeCpio, makeExt4, stamp, withStaging } from './vm-files.js';
 import { moduleLoadOrder, type Kernel } from './vm-kernel.js';
 
@@ -38,6 +39,9 @@ const DATA = [
 ];
 /** Libraries that vdiag loads by FFI, with what they load. */
 const LIBRARIES = ['libbpf.so.1', 'libelf.so.1', 'libz.so.1', 'libpcap.so.0.8', 'libnss_files.so.2'];
+/** Open vSwitch's tool for the kernel's datapaths: its libraries are not those of this machine. */
+const OVS_FOLDER = 'usr/lib/openvswitch';
+const DPCTL = `#!/bin/sh\nLD_LIBRARY_PATH=/${OVS_FOLDER}/lib exec /${OVS_FOLDER}/ovs-dpctl "$@"\n`;
 /** What the initial file system needs before it can switch to the root image. */
 const BOOT_MODULES = ['virtio_pci', 'virtio_blk', 'ext4', 'overlay'];
 
@@ -60,8 +64,12 @@ export async function baseImage(): Promise<string> {
   const data = DATA.filter((path) => existsSync(path));
   const libraries = await librariesOf([process.execPath, ...commands, ...data.flatMap(sharedObjectsBelow)]);
   const files = [...new Set([...commands, ...libraries])].sort();
+  const openVswitch = await fetchOpenVswitch();
+  const dpctl = join(openVswitch, 'ovs-dpctl');
   const key = hash(
-    [guestMain, process.execPath, ...files, ...data].map((path) => (path.includes('\n') ? path : stamp(path))),
+    [guestMain, DPCTL, process.execPath, dpctl, ...files, ...data].map((path) =>
+      path.includes('\n') ? path : stamp(path),
+    ),
   );
   return cached(`base-${key}.ext4`, async (image) => {
     await withStaging(async (root) => {
@@ -87,6 +95,9 @@ export async function baseImage(): Promise<string> {
       for (const file of files) copyWithLinks(file, root);
       // The node that runs the tests, wherever it is installed.
       copyFileSync(process.execPath, join(root, 'usr/bin/node'));
+      cpSync(dpctl, join(root, OVS_FOLDER, 'ovs-dpctl'));
+      cpSync(join(openVswitch, 'lib'), join(root, OVS_FOLDER, 'lib'), { recursive: true });
+      writeFileSync(join(root, 'usr/bin/ovs-dpctl'), DPCTL, { mode: 0o755 });
       for (const path of data) cpSync(path, join(root, path), { recursive: true, verbatimSymlinks: true });
       await addBusybox(root);
       writeFileSync(join(root, 'etc/passwd'), 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n');

@@ -1,6 +1,5 @@
 import { expect } from 'chai';
 import { cpuGroupOf, guestName, parseThread } from '../../../src/evidence/processes.js';
-import { parseDatapaths } from '../../../src/evidence/collectors/ovs.js';
 import { unitOf } from '../../../src/evidence/collectors/process.js';
 import { lossCounters, parseFeatures, parseFields, parseRings } from '../../../src/evidence/parsers/ethtool.js';
 import { parseEbtablesList } from '../../../src/evidence/parsers/ebtables-list.js';
@@ -111,7 +110,7 @@ describe('parsers of /proc', () => {
   });
 });
 
-describe('parsers of ethtool, ebtables and ovs-dpctl', () => {
+describe('parsers of ethtool and ebtables', () => {
   it('read what virtio_net says', () => {
     expect(parseFeatures(sampleFile('ethtool-k-virtio.txt')).get('large-receive-offload')).to.deep.equal({
       on: false,
@@ -141,11 +140,5 @@ describe('parsers of ethtool, ebtables and ovs-dpctl', () => {
     expect(forward.rules[0]).to.include({ packets: 3, text: '-A FORWARD -p IPv4 --ip-dst 10.92.0.77 -j DROP' });
     expect(forward.rules[0].test({ dst: '10.92.0.77', version: 4 })).to.equal('yes');
     expect(forward.rules[0].test({ dst: '10.92.0.78', version: 4 })).to.equal('no');
-  });
-
-  it('sum the lookups of all datapaths', () => {
-    const text =
-      'system@ovs-system:\n  lookups: hit:100 missed:20 lost:3\n  flows: 7\n  masks: hit:120 total:2 hit/pkt:1.00\n';
-    expect(parseDatapaths(text)).to.deep.equal({ datapaths: 1, hit: 100, missed: 20, lost: 3, flows: 7 });
   });
 });
