@@ -107,11 +107,9 @@ async function examine(
   const doubted = await suspicionRestsOnAbsence(rule, subject, input, resolve);
   if (doubted || (!rule.proof && isInferred(subject))) confidence = 'likely';
   const data: Record<string, unknown> = { subject: subject.data, evidence: facts.evidence, run: input.run };
+  for (const { fact } of facts.read) if (!fact.known && !fact.unnamed) unknown.add(`${fact.source}: ${fact.why}`);
   // What cannot even be said without a gap is a guess: what was seen is told as not established, with what was not read.
-  if (confidence === 'likely' && !isFilled(rule.summary, data)) {
-    for (const { fact } of facts.read) if (!fact.known) unknown.add(`${fact.source}: ${fact.why}`);
-    return undefined;
-  }
+  if (confidence === 'likely' && !isFilled(rule.summary, data)) return undefined;
   const why = (rule.why ?? []).map((line): EvidenceLine => ({
     text: fillTemplate(line.text, data),
     textZh: fillTemplate(line.textZh, data),
@@ -120,10 +118,8 @@ async function examine(
   }));
   for (const { fact } of facts.read) {
     if (fact.known) why.push({ text: fact.text, textZh: fact.text, source: fact.source, says: 'supports' });
-    else {
-      unknown.add(`${fact.source}: ${fact.why}`);
+    else
       why.push({ text: `not known: ${fact.why}`, textZh: `未知：${fact.why}`, source: fact.source, says: 'unknown' });
-    }
   }
   if (doubted) why.push(doubtLine(input.lost!));
   const names: Record<string, string | number> = {};

@@ -13,8 +13,13 @@ export function known(value: Value, source: string, text: string): Fact {
 }
 
 /** A fact that could not be established, and why. */
-export function unknown(why: string, source: string): Fact {
+export function unknown(why: string, source: string): Fact & { known: false } {
   return { known: false, why: printable(why), source: printable(source) };
+}
+
+/** A fact about something that the suspicion does not name: the host was not asked, so that nothing of it is unread. */
+export function unnamed(why: string, source: string): Fact {
+  return { ...unknown(why, source), unnamed: true };
 }
 
 /** The reason why an answer is not there. */

@@ -26,11 +26,13 @@ export interface EvidenceWhere {
 }
 
 /**
- * A fact about the host. `known: false` is "not established" and says why; it never crashes a diagnosis. What a fact's
- * value holds is documented in its collector's file; `source` is the command that a user can repeat.
+ * A fact about the host. `known: false` is "not established" and says why; it never crashes a diagnosis; `unnamed`: the question
+ * named no device, process …, so that nothing was asked. What a fact's value holds is documented in its collector's file;
+ * `source` is the command that a user can repeat.
  */
 export type Fact<T = { [key: string]: Json }> =
-  { known: true; value: T; source: string; text: string } | { known: false; why: string; source: string };
+  | { known: true; value: T; source: string; text: string }
+  | { known: false; why: string; source: string; unnamed?: true };
 
 /** One kind of evidence: one file in src/evidence/collectors/, named as rules name it (`evidence.<name>`). */
 export interface EvidenceCollector {

@@ -8,6 +8,7 @@ import {
   textOfAnswer,
   textParam,
   unknown,
+  unnamed,
   where,
   whyNot,
 } from '../facts.js';
@@ -48,7 +49,7 @@ export const bridge: EvidenceCollector = {
     const device = deviceParam(params);
     const prefix = await commandPrefix(source, params.netns);
     const command = `${prefix}bridge -d link show`;
-    if (device === undefined) return unknown('no device was named', command);
+    if (device === undefined) return unnamed('no device was named', command);
     const answer = await source.run(LINKS, where(params, 'after'));
     const links = answer.status === 'ok' ? parseLinks(answer.text) : undefined;
     if (!links) return unknown(whyNot(answer), command);

@@ -1,4 +1,4 @@
-import { commandPrefix, known, numberParam, textParam, unknown } from '../facts.js';
+import { commandPrefix, known, numberParam, textParam, unknown, unnamed } from '../facts.js';
 import type { Socket } from '../parsers/sockets.js';
 import { NOBODY, OWNER_MEMBERS, ownerOf, ownerText } from '../socket-owner.js';
 import { askSockets, hostOf, nameOf, settingOf } from '../socket-queries.js';
@@ -61,7 +61,7 @@ export const connection: EvidenceCollector = {
       ...end('dst', peer, numberParam(params, 'peerPort')),
     ];
     const command = `${prefix}ss -n -t -a -p -m -i ${filter.join(' ')}`;
-    if (!parseAddress(address) || !parseAddress(peer)) return unknown('no two addresses were named', command);
+    if (!parseAddress(address) || !parseAddress(peer)) return unnamed('no two addresses were named', command);
     const answer = await askSockets(source, params, ['-t', '-a', '-p', '-m', '-i'], ...filter);
     if (!answer.known) return unknown(answer.why, command);
     const sending = params.of === 'sending';

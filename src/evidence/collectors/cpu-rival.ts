@@ -1,5 +1,5 @@
 import type { CpuUsers, ProcessTime, ThreadTime } from '../cpu-users.js';
-import { isObject, known, numberParam, parseObject, unknown, whyNot } from '../facts.js';
+import { isObject, known, numberParam, parseObject, unknown, unnamed, whyNot } from '../facts.js';
 import type { EvidenceCollector, EvidencePhase, EvidenceSource, RawEvidence } from '../types.js';
 
 const QUESTION = ['vdiag:cpu-users'];
@@ -39,7 +39,7 @@ export const cpuRival: EvidenceCollector = {
     const pid = numberParam(params, 'pid');
     const tid = numberParam(params, 'tid') || pid;
     const command = 'ps -eLo psr,pid,tid,ni,cls,time,comm --sort=psr';
-    if (pid === undefined || pid <= 0) return unknown('no process was named', command);
+    if (pid === undefined || pid <= 0) return unnamed('no process was named', command);
     const [before, after] = await Promise.all([readUsers(source, 'before'), readUsers(source, 'after')]);
     if (!after.users) return unknown(whyNot(after.answer), command);
     if (!before.users) return unknown('CPU times were not read before the traffic', command);

@@ -1,4 +1,4 @@
-import { commandPrefix, delta, deviceParam, known, textOfAnswer, unknown, where } from '../facts.js';
+import { commandPrefix, delta, deviceParam, known, textOfAnswer, unknown, unnamed, where } from '../facts.js';
 import { parseLinks } from '../parsers/links.js';
 import { lossCounters, parseFeatures, parseFields, parseRings } from '../parsers/ethtool.js';
 import { shellWord } from '../shell-words.js';
@@ -49,7 +49,7 @@ export const ethtool: EvidenceCollector = {
     const device = deviceParam(params);
     const prefix = await commandPrefix(source, params.netns);
     const command = `${prefix}ethtool -S ${device ?? '?'}`;
-    if (device === undefined) return unknown('no device was named', command);
+    if (device === undefined) return unnamed('no device was named', command);
     const driverAnswer = await source.run(['ethtool', '-i', device], where(params, 'after'));
     if (driverAnswer.status !== 'ok') return unknown(driverAnswer.why, command);
     const [features, rings, coalesce, after, before] = await Promise.all([

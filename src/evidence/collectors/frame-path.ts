@@ -7,6 +7,7 @@ import {
   textOfAnswer,
   textParam,
   unknown,
+  unnamed,
   where,
 } from '../facts.js';
 import { parseAddress } from '../firewall/address-match.js';
@@ -85,7 +86,7 @@ export const framePath: EvidenceCollector = {
   async collect(source, params) {
     const name = deviceParam(params);
     const prefix = await commandPrefix(source, params.netns);
-    if (name === undefined) return unknown('no device was named', `${prefix}bridge link show`);
+    if (name === undefined) return unnamed('no device was named', `${prefix}bridge link show`);
     const wiring = await readWiring(source);
     const own = params.netns ?? wiring.devices.find(({ netnsName }) => netnsName === '')?.netns;
     const find = (device: string | undefined): WiredDevice | undefined =>

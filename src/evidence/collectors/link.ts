@@ -8,6 +8,7 @@ import {
   stringIn,
   textOfAnswer,
   unknown,
+  unnamed,
   where,
   whyNot,
 } from '../facts.js';
@@ -84,7 +85,7 @@ export const link: EvidenceCollector = {
     const device = deviceParam(params);
     const prefix = await commandPrefix(source, params.netns);
     const command = `${prefix}ip -s -d link show dev ${device ?? '?'}`;
-    if (device === undefined) return unknown('no device was named', command);
+    if (device === undefined) return unnamed('no device was named', command);
     const answer = await source.run(LINKS, where(params, 'after'));
     const links = answer.status === 'ok' ? parseLinks(answer.text) : undefined;
     if (!links) return unknown(whyNot(answer), command);

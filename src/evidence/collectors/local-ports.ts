@@ -1,4 +1,4 @@
-import { commandPrefix, known, numberParam, textParam, unknown } from '../facts.js';
+import { commandPrefix, known, numberParam, textParam, unknown, unnamed } from '../facts.js';
 import { parseAddress } from '../firewall/address-match.js';
 import { askSockets, hostOf, settingOf } from '../socket-queries.js';
 import type { EvidenceCollector } from '../types.js';
@@ -37,7 +37,7 @@ export const localPorts: EvidenceCollector = {
     const peer = `${hostOf(address ?? '?')}:${port ?? '?'}`;
     const command = `${prefix}ss -n -t -a -p dst ${peer}`;
     if (address === undefined || !parseAddress(address) || port === undefined)
-      return unknown('no address and port were named', command);
+      return unnamed('no address and port were named', command);
     const setting = 'net.ipv4.ip_local_port_range';
     const [low, high] = await settingOf(source, params, setting);
     if (low === undefined || high === undefined) return unknown(`${setting} cannot be read`, command);

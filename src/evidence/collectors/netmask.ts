@@ -1,4 +1,4 @@
-import { commandPrefix, deviceParam, known, textParam, unknown } from '../facts.js';
+import { commandPrefix, deviceParam, known, textParam, unknown, unnamed } from '../facts.js';
 import { addressFits, parseAddress } from '../firewall/address-match.js';
 import { placeOf, prefixOf } from '../l2/trouble.js';
 import { shellLine } from '../shell-words.js';
@@ -52,7 +52,7 @@ export const netmask: EvidenceCollector = {
     const prefix = await commandPrefix(source, params.netns);
     const [src, dst] = [textParam(params, 'src'), textParam(params, 'dst') ?? ''];
     if (name === undefined || !parseAddress(dst))
-      return unknown('no device or address was named', `${prefix}ip address`);
+      return unnamed('no device or address was named', `${prefix}ip address`);
     const command = `${prefix}ip address show dev ${name}`;
     const wiring = await readWiring(source);
     const own = params.netns ?? wiring.devices.find(({ netnsName }) => netnsName === '')?.netns;

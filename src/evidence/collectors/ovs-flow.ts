@@ -7,6 +7,7 @@ import {
   textOfAnswer,
   textParam,
   unknown,
+  unnamed,
   where,
   whyNot,
 } from '../facts.js';
@@ -46,7 +47,7 @@ export const ovsFlow: EvidenceCollector = {
   async collect(source, params) {
     const prefix = await commandPrefix(source, params.netns);
     const device = deviceParam(params);
-    if (device === undefined) return unknown('no device was named', `${prefix}ovs-dpctl dump-flows`);
+    if (device === undefined) return unnamed('no device was named', `${prefix}ovs-dpctl dump-flows`);
     const answer = await source.run(DATAPATHS, where(params, 'after'));
     if (answer.status !== 'ok') return unknown(whyNot(answer), `${prefix}${DATAPATHS.join(' ')}`);
     const datapath = parseDatapaths(answer.text).find(({ ports }) => ports.has(device));

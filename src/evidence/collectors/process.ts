@@ -1,4 +1,4 @@
-import { known, numberParam, unknown, whyNot } from '../facts.js';
+import { known, numberParam, unknown, unnamed, whyNot } from '../facts.js';
 import { STATES, readHolders, readProcessAt } from '../holders.js';
 import type { ProcessState } from '../processes.js';
 import type { EvidenceCollector } from '../types.js';
@@ -34,7 +34,7 @@ export const processState: EvidenceCollector = {
   async collect(source, params) {
     const pid = numberParam(params, 'pid');
     const command = `cat /proc/${pid ?? '?'}/status`;
-    if (pid === undefined || pid <= 0) return unknown('no process was named', command);
+    if (pid === undefined || pid <= 0) return unnamed('no process was named', command);
     const [after, before] = await Promise.all([
       readProcessAt(source, pid, 'after'),
       readProcessAt(source, pid, 'before'),

@@ -11,6 +11,7 @@ import {
   textOfAnswer,
   textParam,
   unknown,
+  unnamed,
   where,
   whyNot,
 } from '../facts.js';
@@ -93,7 +94,7 @@ export const qdisc: EvidenceCollector = {
     const device = deviceParam(params);
     const prefix = await commandPrefix(source, params.netns);
     const command = `${prefix}tc -s qdisc show dev ${device ?? '?'}`;
-    if (device === undefined) return unknown('no device was named', command);
+    if (device === undefined) return unnamed('no device was named', command);
     const { answer, queues } = await readQdiscs(source, params, 'after');
     if (!queues) return unknown(whyNot(answer), command);
     const after = queues.filter((queue) => queue.device === device);

@@ -1,4 +1,4 @@
-import { delta, known, numberParam, unknown, whyNot } from '../facts.js';
+import { delta, known, numberParam, unknown, unnamed, whyNot } from '../facts.js';
 import { readHolders, readProcessAt } from '../holders.js';
 import type { ThreadState } from '../processes.js';
 import type { EvidenceCollector } from '../types.js';
@@ -29,7 +29,7 @@ export const schedstat: EvidenceCollector = {
     const pid = numberParam(params, 'pid');
     const tid = numberParam(params, 'tid') || undefined;
     const command = `cat /proc/${pid ?? '?'}/task/${tid ?? '*'}/schedstat`;
-    if (pid === undefined || pid <= 0) return unknown('no process was named', command);
+    if (pid === undefined || pid <= 0) return unnamed('no process was named', command);
     const [after, before] = await Promise.all([
       readProcessAt(source, pid, 'after'),
       readProcessAt(source, pid, 'before'),

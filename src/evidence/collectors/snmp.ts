@@ -1,4 +1,15 @@
-import { commandPrefix, delta, grewBy, known, textOfAnswer, textParam, unknown, where, whyNot } from '../facts.js';
+import {
+  commandPrefix,
+  delta,
+  grewBy,
+  known,
+  textOfAnswer,
+  textParam,
+  unknown,
+  unnamed,
+  where,
+  whyNot,
+} from '../facts.js';
 import { parseSnmp, parseSnmp6 } from '../parsers/proc-net.js';
 import type { EvidenceCollector } from '../types.js';
 
@@ -27,7 +38,7 @@ export const snmp: EvidenceCollector = {
     const counter = textParam(params, 'counter') ?? '';
     const command =
       `${await commandPrefix(source, params.netns)}nstat -asz ${/^\w+$/.test(counter) ? counter : ''}`.trimEnd();
-    if (counter === '') return unknown('no counter was named', command);
+    if (counter === '') return unnamed('no counter was named', command);
     const [path, parse] =
       counter.includes('6') && !counter.startsWith('TcpExt')
         ? ([FILES.snmp6, parseSnmp6] as const)

@@ -1,4 +1,15 @@
-import { commandPrefix, delta, grewBy, known, numberParam, textParam, textOfAnswer, unknown, where } from '../facts.js';
+import {
+  commandPrefix,
+  delta,
+  grewBy,
+  known,
+  numberParam,
+  textOfAnswer,
+  textParam,
+  unknown,
+  unnamed,
+  where,
+} from '../facts.js';
 import { protocolNumber } from '../firewall/model.js';
 import { parseSockets, type Socket } from '../parsers/sockets.js';
 import { NOBODY, OWNER_MEMBERS, ownerOf, ownerText, type SocketOwner } from '../socket-owner.js';
@@ -81,7 +92,7 @@ export const socket: EvidenceCollector = {
     const command = `${prefix}ss -n -a -p -m -i ${option} 'sport = :${port ?? '?'}'`;
     if (protocol === undefined) return unknown('only TCP and UDP have such sockets', command);
     if (port === undefined || !Number.isInteger(port) || port < 1 || port > 65535)
-      return unknown('no port was named', command);
+      return unnamed('no port was named', command);
     const answer = await source.run(at(protocol, port), where(params, 'after'));
     if (answer.status !== 'ok') return unknown(answer.why, command);
     const sockets = parseSockets(answer.text).filter((one) => one.port === port);

@@ -1,4 +1,4 @@
-import { commandPrefix, known, textParam, unknown } from '../facts.js';
+import { commandPrefix, known, textParam, unknown, unnamed } from '../facts.js';
 import type { Socket } from '../parsers/sockets.js';
 import { NOBODY, OWNER_MEMBERS, ownerOf, ownerText } from '../socket-owner.js';
 import { askSockets, hostOf, isLocalAddress, nameOf, takes } from '../socket-queries.js';
@@ -32,7 +32,7 @@ export const stoppedOwner: EvidenceCollector = {
     const address = textParam(params, 'address') ?? '';
     const peer = textParam(params, 'peer') ?? '';
     const command = `${prefix}ss -n -t -u -a -p src ${hostOf(address)}`;
-    if (!parseAddress(address)) return unknown('no address was named', command);
+    if (!parseAddress(address)) return unnamed('no address was named', command);
     const local = await isLocalAddress(source, params, address);
     if (local === false) return known({ ...NONE, local }, command, `${address} is not an address of this namespace`);
     const questions = await Promise.all([

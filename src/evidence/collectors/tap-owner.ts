@@ -1,4 +1,4 @@
-import { deviceParam, known, unknown, whyNot } from '../facts.js';
+import { deviceParam, known, unknown, unnamed, whyNot } from '../facts.js';
 import { STATES, readHolders, type Holders } from '../holders.js';
 import type { EvidenceCollector } from '../types.js';
 import type { TapHolder } from '../tap-holders.js';
@@ -36,7 +36,7 @@ export const tapOwner: EvidenceCollector = {
   async collect(source, params) {
     const device = deviceParam(params);
     const command = `grep -l 'iff:.*${device ?? '?'}$' /proc/[0-9]*/fdinfo/*`;
-    if (device === undefined) return unknown('no device was named', command);
+    if (device === undefined) return unnamed('no device was named', command);
     const { answer, holders } = await readHolders(source, 'after');
     if (!holders) return unknown(whyNot(answer), command);
     const all = holders.holders.filter((one) => one.devices.includes(device));

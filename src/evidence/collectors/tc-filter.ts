@@ -1,4 +1,15 @@
-import { commandPrefix, delta, deviceParam, isDeviceName, known, textParam, unknown, where, whyNot } from '../facts.js';
+import {
+  commandPrefix,
+  delta,
+  deviceParam,
+  isDeviceName,
+  known,
+  textParam,
+  unknown,
+  unnamed,
+  where,
+  whyNot,
+} from '../facts.js';
 import { parseQdiscs, parseQueueText } from '../parsers/traffic-control.js';
 import {
   parseTcFilters,
@@ -62,7 +73,7 @@ export const tcFilter: EvidenceCollector = {
     const prefix = await commandPrefix(source, params.netns);
     const asked = HOOKS.find((hook) => hook === textParam(params, 'hook'));
     const command = `${prefix}tc -s filter show dev ${device ?? '?'} ${asked ?? 'ingress'}`;
-    if (device === undefined) return unknown('no device was named', command);
+    if (device === undefined) return unnamed('no device was named', command);
     const seen: Seen[] = [];
     for (const hook of asked ? [asked] : HOOKS) {
       const { answer, filters } = await readFilters(source, params, device, hook, 'after');

@@ -7,6 +7,7 @@ import {
   textOfAnswer,
   textParam,
   unknown,
+  unnamed,
   where,
   whyNot,
 } from '../facts.js';
@@ -42,7 +43,7 @@ export const tunnelMtu: EvidenceCollector = {
     const kind = textParam(params, 'kind') ?? '';
     const device = deviceParam(params, 'below');
     const command = `${prefix}ip -d link show type ${Object.hasOwn(OVERHEAD, kind) ? kind : '?'}`;
-    if (!Object.hasOwn(OVERHEAD, kind) || device === undefined) return unknown('no kind or device was named', command);
+    if (!Object.hasOwn(OVERHEAD, kind) || device === undefined) return unnamed('no kind or device was named', command);
     const answer = await source.run(LINKS, where(params, 'after'));
     const links = parseLinks(textOfAnswer(answer) ?? '-');
     if (!links) return unknown(whyNot(answer), command);
