@@ -192,6 +192,18 @@ describe('the rules about drops', () => {
   const levels: [what: string, facts: Facts, level: string, id: string][] = [
     ['old data', { ...PACKETS['TCP data'], 'event.reason': 'TCP_OLD_DATA' }, 'info', 'lifecycle.tcp-old'],
     ['an old acknowledgement', { ...PACKETS['TCP data'], 'event.reason': 'TCP_OLD_ACK' }, 'info', 'lifecycle.tcp-old'],
+    [
+      'a straggler of a connection that has ended',
+      { ...PACKETS['TCP data'], 'event.reason': 'TCP_RFC7323_TW_PAWS' },
+      'info',
+      'lifecycle.tcp-old',
+    ],
+    [
+      'a new connection that one before stands in the way of',
+      { ...PACKETS['a TCP SYN'], 'event.reason': 'TCP_RFC7323_TW_PAWS' },
+      'warn',
+      'lifecycle.tcp-timestamp',
+    ],
     ['fast open', { ...PACKETS['a TCP SYN'], 'event.reason': 'TCP_FASTOPEN' }, 'info', 'lifecycle.tcp-old'],
     [
       'the reset that ends a connection',
