@@ -51,12 +51,15 @@ export interface VmResult {
 }
 
 /** Memory that a virtual machine and what runs beside it take, bytes. */
-const MEMORY_EACH = 2 << 30;
+const MEMORY_EACH = 2 * 1024 ** 3;
 
-/** How many machines fit on this one at the same time, at so many processors each. */
-export function virtualMachinesAtOnce(processorsEach: number): number {
-  const byProcessors = Math.floor(availableParallelism() / processorsEach);
-  return Math.max(1, Math.min(byProcessors, Math.floor(freemem() / MEMORY_EACH)));
+/** How many machines fit on one at the same time, at so many processors each; by default on this one. At least 1. */
+export function virtualMachinesAtOnce(
+  processorsEach: number,
+  on = { processors: availableParallelism(), freeBytes: freemem() },
+): number {
+  const byProcessors = Math.floor(on.processors / processorsEach);
+  return Math.max(1, Math.min(byProcessors, Math.floor(on.freeBytes / MEMORY_EACH)));
 }
 
 const BOOT_ALLOWANCE_SECONDS = 90;
