@@ -324,6 +324,12 @@ describe('the rules about drops', () => {
       'error',
       'lifecycle.qdisc-drop',
     ],
+    [
+      'a queue that drops what waited too long, without a reason',
+      { ...PACKETS['TCP data'], 'event.reason': 'NOT_SPECIFIED', 'event.function': '__fq_codel_dequeue' },
+      'error',
+      'lifecycle.qdisc-drop',
+    ],
     ['a full tap ring', { ...PACKETS['TCP data'], 'event.reason': 'FULL_RING' }, 'error', 'lifecycle.ring-full'],
     [
       'a full tap ring, multicast',
