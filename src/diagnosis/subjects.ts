@@ -170,7 +170,7 @@ function segmentSubjects(kinds: string[], analysis: Analysis): Subject[] {
   }));
 }
 
-/** Lost packets than which fewer may be those that were under way when the trace began or ended. */
+/** So many lost packets may have been under way when the trace began or ended. */
 const FEW = 2;
 
 /** Slower than allowed before lossy before slow: a lone packet that waited longest is not what a burst lost of it. */

@@ -9,11 +9,9 @@ const SYSCTLS = [
   'net.ipv6.conf.default.router_solicitations=0',
 ];
 
-/**
- * What the ports of a switch hand each other, a flow each: ARP, then ICMP, TCP and UDP of both versions. The kernel wants every
- * header named that these have (net/openvswitch/flow_netlink.c, match_validate).
- */
-const TRANSPORTS = [`(proto=6),tcp(),tcp_flags(0/0)`, `(proto=17),udp()`];
+/** The kernel wants every header named that a packet of that protocol has (net/openvswitch/flow_netlink.c, match_validate). */
+const TRANSPORTS = ['(proto=6),tcp(),tcp_flags(0/0)', '(proto=17),udp()'];
+/** What the ports of a switch hand each other, a flow each: ARP, then ICMP, TCP and UDP of both versions. */
 const JOINED = [
   'eth_type(0x0806),arp()',
   ...['(proto=1),icmp()', ...TRANSPORTS].map((rest) => `eth_type(0x0800),ipv4${rest}`),
