@@ -128,6 +128,8 @@ function isByReference(argument: BtfArgument): boolean {
 
 function isAsExpected(name: string, argument: BtfArgument): boolean {
   if (name === 'object') return argument.pointer;
+  // What its type would tell is not here: a number in its place must not be read as a pointer.
+  if (BY_TYPE[name]?.pointer) return false;
   return !argument.pointer || (POINTER_NUMBERS.has(name) && argument.type === 'void');
 }
 

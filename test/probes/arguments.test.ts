@@ -40,6 +40,13 @@ describe('argument positions', () => {
     expect(found).to.have.nested.property('cause.code', 'prototype-changed');
   });
 
+  it('refuse a program whose pointer has become a number', () => {
+    const found = findArguments('skb', [pointer('nf_conn'), number('ip_conntrack_info'), number('unsigned int')], {
+      skb: 2,
+    });
+    expect(found).to.have.nested.property('cause.code', 'prototype-changed');
+  });
+
   it('do without what an older kernel does not have yet, and make no fuss', () => {
     const found = findArguments('drop', [pointer('sk_buff'), pointer('void')], { skb: 0, location: 1, reason: 2 });
     expect(found).to.deep.equal({ args: { skb: 0, location: 1 }, nargs: 2, notes: [] });
