@@ -2,7 +2,7 @@ import type { Json } from '../base/json.js';
 import { fillTemplate, lookup } from '../base/template.js';
 import type { Analysis } from '../analysis/types.js';
 import type { EvidenceCollector, EvidenceParams, EvidenceSource, Fact } from '../evidence/types.js';
-import { isBetween } from './flows.js';
+import { isBetween, sameConnection } from './flows.js';
 import { pairData, segmentData, type Subject } from './subjects.js';
 
 /** What a condition's fact resolves to; `why` says why it could not be established. */
@@ -59,7 +59,8 @@ export class DiagnosisFacts {
             (params.device === undefined || group.subject.device === params.device) &&
             (params.same !== true ||
               (group.subject.device === subject.data.device && group.subject.netns === subject.data.netns)) &&
-            (params.ends !== true || isBetween(group, [String(subject.data.src), String(subject.data.dst)])),
+            (params.ends !== true || isBetween(group, [String(subject.data.src), String(subject.data.dst)])) &&
+            (params.connection !== true || (subject.finding !== undefined && sameConnection(group, subject.finding))),
         );
         return { count: groups.reduce((sum, group) => sum + group.count, 0) || this.unseen, groups: groups.length };
       }

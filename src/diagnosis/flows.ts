@@ -24,6 +24,19 @@ export function isBetween(group: FindingGroup, ends: readonly string[]): boolean
   return group.flows.some(({ flow }) => sameEnds(ends, endsOf(flow)));
 }
 
+/** Whether the two groups have a flow of the same two ends, addresses and ports, in whichever order. */
+export function sameConnection(x: FindingGroup, y: FindingGroup): boolean {
+  const named = ({ flows }: FindingGroup): string[] =>
+    flows.map(({ flow }) =>
+      partsOf(flow)
+        .map(({ address, service }) => service || address)
+        .sort()
+        .join(' '),
+    );
+  const ours = named(x);
+  return named(y).some((one) => ours.includes(one));
+}
+
 /**
  * Whether what hit the flows of one group can be what the flows of another suffer from: the same two addresses, and where
  * ports are known on both sides, a port in common too (a connection of another client has the service's). Of a group that

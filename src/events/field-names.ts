@@ -72,6 +72,7 @@ export const FIELD_SPECS = {
   'packet.syn': { type: 'boolean', describe: 'TCP SYN set' },
   'packet.rst': { type: 'boolean', describe: 'TCP RST set' },
   'packet.fin': { type: 'boolean', describe: 'TCP FIN set' },
+  'packet.seq': { type: 'number', describe: 'TCP sequence number, as it is sent' },
   'packet.window': { type: 'number', describe: 'TCP window field, unscaled' },
   'packet.payload': { type: 'number', describe: 'bytes after the transport header' },
   'packet.icmpType': { type: 'number', describe: 'ICMP type' },
@@ -80,6 +81,7 @@ export const FIELD_SPECS = {
   'packet.quotedSrc': { type: 'string', describe: 'ICMP errors: source address of the packet that they are about' },
   'packet.quotedDst': { type: 'string', describe: 'its destination address' },
   'packet.quotedProto': { type: 'string', describe: 'its protocol' },
+  'packet.quotedDport': { type: 'number', describe: 'its destination port; 0 without one' },
   'packet.checksum': {
     type: 'string',
     describe:

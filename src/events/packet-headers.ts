@@ -191,13 +191,13 @@ export class PacketHeaders {
     return this.version === 6 && this.icmpType === 2 ? this.first16 * 0x10000 + this.second16 : 0;
   }
   /** Of the packet that an ICMP error is about, as far as it was read; undefined for all others. */
-  quoted(member: 'src' | 'dst' | 'proto'): string | undefined {
+  quoted<M extends 'src' | 'dst' | 'proto' | 'dport'>(member: M): this[M] | undefined {
     if (!this.isIcmp) return undefined;
     const outer = this.headersAt;
     this.headersAt = this.at + this.p.inner;
-    const text = this.version === 0 || this.tunnel !== '' ? undefined : this[member];
+    const value = this.version === 0 || this.tunnel !== '' ? undefined : this[member];
     this.headersAt = outer;
-    return text;
+    return value;
   }
   /** skb->ip_summed. */
   get summed(): number {

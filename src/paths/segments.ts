@@ -149,12 +149,22 @@ export class SegmentMeter {
     for (let hop = pool.before[end]; hop >= 0; hop = pool.before[hop]) {
       const probe = pool.probe[hop];
       const there = pool.device[hop];
-      if (spec.from[probe] === 1 && this.related(spec, there, device) && spec.fromKinds.has(there)) return hop;
+      if (spec.from[probe] === 1 && this.related(spec, there, device) && spec.fromKinds.has(there))
+        return device === 0 && this.hasEnded(spec, hop, end) ? -1 : hop;
       // The same skb has ended such a segment before: what lies further back is used up.
       if (spec.to[probe] !== 1 || pool.skb[hop] !== pool.skb[end] || !spec.toKinds.has(there)) continue;
       if (spec.relation !== 'same' || there === device) return -1;
     }
     return -1;
+  }
+
+  /** Whether an event between two others has ended what began with the first: a reader of that very device. */
+  private hasEnded(spec: CompiledSpec, start: number, end: number): boolean {
+    const { pool } = this;
+    for (let hop = pool.before[end]; hop !== start; hop = pool.before[hop]) {
+      if (spec.to[pool.probe[hop]] === 1 && pool.device[hop] === pool.device[start]) return true;
+    }
+    return false;
   }
 
   private related(spec: CompiledSpec, from: number, to: number): boolean {

@@ -10,8 +10,9 @@ export class PlaceStats {
   /** Segments that came after later ones, without having been sent again; how late at most (ns). */
   reordered = 0;
   longestReorderNs = 0;
-  /** Segments that came twice, without having been sent again. */
+  /** Segments that came twice, without having been sent again, and the bytes of the second ones. */
   duplicates = 0;
+  duplicateBytes = 0;
   /** Retransmissions of what had passed here before; of these, those of what an acknowledgement had covered. */
   again = 0;
   needless = 0;
@@ -62,6 +63,7 @@ export class PlaceStats {
         'missingBytes',
         'reordered',
         'duplicates',
+        'duplicateBytes',
         'again',
         'needless',
         'acks',

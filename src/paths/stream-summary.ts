@@ -181,16 +181,17 @@ function grown({ before, after }: Stretch, read: (stats: PlaceStats) => number):
 }
 
 /**
- * Segments that were lost on a stretch. Where both sides of it are seen, the bytes that went in and did not come out; where
- * only its end is, gaps that a retransmission filled; where only its beginning is, what was sent again without an
+ * Segments that were lost on a stretch. Where both sides of it are seen, the bytes that went in and did not come out, unless
+ * nothing was sent again: then they are still under way when the trace ends; where only its end is, gaps that a retransmission filled; where only its beginning is, what was sent again without an
  * acknowledgement seen.
  */
 function lostIn({ before, after }: Stretch): number {
   if (!after) return before!.stats.again - before!.stats.needless;
   if (!before) return after.stats.lost;
+  if (before.stats.again === 0) return 0;
   const mean = before.stats.bytes / Math.max(1, before.stats.segments);
-  const doubled = Math.max(0, after.stats.duplicates - before.stats.duplicates);
-  return Math.max(0, Math.round((before.stats.bytes - after.stats.bytes) / Math.max(1, mean)) + doubled);
+  const cameOut = after.stats.bytes - Math.max(0, after.stats.duplicateBytes - before.stats.duplicateBytes);
+  return Math.max(0, Math.round((before.stats.bytes - cameOut) / Math.max(1, mean)));
 }
 
 /** Segments that came out of order on it: of what filled a gap behind it, all that was not lost. */

@@ -177,6 +177,7 @@ export class StreamMeter {
     const same = place.recall(seq);
     if (same && !repeated && (same.ipId !== 0 && ipId !== 0 ? same.ipId === ipId : ts - same.ts < soon)) {
       stats.duplicates++;
+      stats.duplicateBytes += payload;
       stats.suffers(sport, dport);
       return;
     }

@@ -221,6 +221,7 @@ export const DIAGNOSIS_FACTS: Record<string, DiagnosisFact> = {
       device: { type: 'string', describe: 'on this device' },
       same: { type: 'boolean', describe: 'true: on the device and in the namespace of the subject' },
       ends: { type: 'boolean', describe: 'true: between the addresses of the subject' },
+      connection: { type: 'boolean', describe: 'true: of the connection that the subject is about, ports included' },
     },
     members: { count: number('events, 0: none'), groups: number('groups of findings') },
   },

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { endsOf, flowsMeet, isBetween } from '../../src/diagnosis/flows.js';
+import { endsOf, flowsMeet, isBetween, sameConnection } from '../../src/diagnosis/flows.js';
 import type { FindingGroup } from '../../src/rules/types.js';
 import { finding } from '../support/analysis.js';
 
@@ -16,6 +16,13 @@ describe('flows of findings', () => {
     const ping = group('ICMP 10.0.0.1 → 10.0.0.2');
     expect(isBetween(ping, ['10.0.0.2', '10.0.0.1'])).to.equal(true);
     expect(isBetween(ping, ['10.0.0.12', '10.0.0.1'])).to.equal(false);
+  });
+
+  it('are of one connection when both addresses and both ports are the same', () => {
+    const one = group('TCP 10.0.0.1:4711 → 10.0.0.2:80', 'TCP 10.0.0.1:4712 → 10.0.0.2:80');
+    expect(sameConnection(one, group('TCP 10.0.0.2:80 → 10.0.0.1:4712'))).to.equal(true);
+    expect(sameConnection(one, group('TCP 10.0.0.2:80 → 10.0.0.1:4713'))).to.equal(false);
+    expect(sameConnection(one, group('UDP 10.0.0.1:4711 → 10.0.0.2:80'))).to.equal(false);
   });
 
   it('meet when another client suffers from what hits the same service, whichever way it is written', () => {

@@ -64,6 +64,19 @@ describe('lab: servers that behave badly', () => {
     });
   }
 
+  it('one that forgets: what worked is reset by the kernel when it is used again', async () => {
+    const forgets = await plan({
+      kind: 'tcp-request-response',
+      behaviour: { forgetAfter: 2 },
+      count: 9,
+      interval: '150ms',
+    });
+    const server = await startServer(forgets);
+    const outcome = await runClient(forgets);
+    await server.stop();
+    expect(outcome).to.deep.include({ sent: 3, answered: 2, failures: { reset: 1 } });
+  });
+
   it('a client that keeps its connections leaves them open', async () => {
     const keeps = await plan({ server: true, keep: true });
     const server = await startServer(keeps);

@@ -1,19 +1,24 @@
+import { adjusted, ETHERNET, onesComplement, same, swap, turnEthernet } from './frame-bytes.js';
+import { refuseConnection, sayUnreachable, TCP_HEADER, type Unreachable } from './guest-refusals.js';
+
 /** Who a guest is: what it answers for. Addresses without prefix length, as bytes. */
 export interface GuestIdentity {
   mac: Uint8Array;
   address?: Uint8Array;
   address6?: Uint8Array;
+  /** It answers datagrams with this ICMP error instead of sending them back. */
+  udp?: Unreachable;
 }
 
-const ETHERNET = 14;
 const IPV4 = 0x0800;
 const ARP = 0x0806;
 const IPV6 = 0x86dd;
-const [ICMP, UDP, ICMP6] = [1, 17, 58];
+const [ICMP, TCP, UDP, ICMP6] = [1, 6, 17, 58];
 
 /**
  * What a small machine answers to an Ethernet frame: ARP and neighbour solicitations for its addresses, echo requests,
- * and UDP datagrams, which it sends back whatever their port. Undefined for anything else, and for what is cut short.
+ * UDP datagrams, which it sends back whatever their port, and requests for TCP connections, which it refuses. Undefined for
+ * anything else, and for what is cut short.
  */
 export function replyTo(frame: Buffer, self: GuestIdentity): Buffer | undefined {
   if (frame.length < ETHERNET) return undefined;
@@ -35,7 +40,7 @@ function replyToArp(frame: Buffer, { mac, address }: GuestIdentity): Buffer | un
   return reply;
 }
 
-function replyToIpv4(frame: Buffer, { mac, address }: GuestIdentity): Buffer | undefined {
+function replyToIpv4(frame: Buffer, { mac, address, udp }: GuestIdentity): Buffer | undefined {
   const at = ETHERNET;
   if (frame.length < at + 20 || !address || !same(frame, at + 16, address)) return undefined;
   const header = (frame[at]! & 15) * 4;
@@ -45,11 +50,17 @@ function replyToIpv4(frame: Buffer, { mac, address }: GuestIdentity): Buffer | u
   const reply = Buffer.from(frame.subarray(0, end));
   turnEthernet(reply, mac);
   swap(reply, at + 12, at + 16, 4);
+  if (udp !== undefined && frame[at + 9] === UDP) return sayUnreachable(reply, frame.subarray(at, end), udp);
+  if (frame[at + 9] === TCP) {
+    const refusal = refuseConnection(reply, at + header, reply.subarray(at + 12, at + 20));
+    if (refusal) setIpv4Length(refusal, refusal.length - at);
+    return refusal;
+  }
   // Only the addresses change places: the header's checksum stays right.
   return turnTransport(reply, frame[at + 9]!, at + header) ? reply : undefined;
 }
 
-function replyToIpv6(frame: Buffer, { mac, address6 }: GuestIdentity): Buffer | undefined {
+function replyToIpv6(frame: Buffer, { mac, address6, udp }: GuestIdentity): Buffer | undefined {
   const at = ETHERNET;
   if (frame.length < at + 48 || !address6) return undefined;
   const end = at + 40 + frame.readUInt16BE(at + 4);
@@ -60,7 +71,20 @@ function replyToIpv6(frame: Buffer, { mac, address6 }: GuestIdentity): Buffer | 
   const reply = Buffer.from(frame.subarray(0, end));
   turnEthernet(reply, mac);
   swap(reply, at + 8, at + 24, 16);
+  if (udp !== undefined && next === UDP) return sayUnreachable(reply, frame.subarray(at, end), udp);
+  if (next === TCP) {
+    const refusal = refuseConnection(reply, body, reply.subarray(at + 8, at + 40));
+    refusal?.writeUInt16BE(TCP_HEADER, at + 4);
+    return refusal;
+  }
   return turnTransport(reply, next, body) ? reply : undefined;
+}
+
+function setIpv4Length(packet: Buffer, length: number): void {
+  const at = ETHERNET;
+  const was = packet.readUInt16BE(at + 2);
+  packet.writeUInt16BE(length, at + 2);
+  packet.writeUInt16BE(adjusted(packet.readUInt16BE(at + 10), was, length), at + 10);
 }
 
 /** Neighbour solicitation (RFC 4861): the answer carries the target's link-layer address. */
@@ -96,33 +120,7 @@ function turnTransport(packet: Buffer, protocol: number, at: number): boolean {
   return true;
 }
 
-/** A checksum after one 16-bit word has changed (RFC 1624). */
-function adjusted(checksum: number, from: number, to: number): number {
-  let sum = (~checksum & 0xffff) + (~from & 0xffff) + to;
-  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
-  return ~sum & 0xffff;
-}
-
 function sumOfIpv6(packet: Buffer, protocol: number): number {
   const body = packet.subarray(ETHERNET + 40);
-  let sum = protocol + body.length;
-  for (let i = ETHERNET + 8; i < ETHERNET + 40; i += 2) sum += packet.readUInt16BE(i);
-  for (let i = 0; i + 1 < body.length; i += 2) sum += body.readUInt16BE(i);
-  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
-  return ~sum & 0xffff;
-}
-
-function turnEthernet(frame: Buffer, mac: Uint8Array): void {
-  frame.copy(frame, 0, 6, 12);
-  frame.set(mac, 6);
-}
-
-function swap(packet: Buffer, one: number, two: number, length: number): void {
-  const kept = Buffer.from(packet.subarray(one, one + length));
-  packet.copy(packet, one, two, two + length);
-  kept.copy(packet, two);
-}
-
-function same(packet: Buffer, at: number, bytes: Uint8Array): boolean {
-  return packet.subarray(at, at + bytes.length).equals(bytes);
+  return onesComplement(protocol + body.length, packet.subarray(ETHERNET + 8, ETHERNET + 40), body);
 }

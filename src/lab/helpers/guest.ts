@@ -71,5 +71,6 @@ function identity(told: HelperWords): GuestIdentity {
     mac: Uint8Array.from(told.mac.split(':').map((part) => Number.parseInt(part, 16))),
     address: bytes(addresses.find((text) => !isIPv6(text))),
     address6: bytes(addresses.find(isIPv6)),
+    udp: told.udp as GuestIdentity['udp'],
   };
 }

@@ -10,6 +10,7 @@ interface Libc {
   write(fd: number, from: Uint8Array, length: number): number;
   poll(fds: Uint8Array, count: number, timeoutMs: number): number;
   setns(fd: number, kind: number): number;
+  setsockopt(fd: number, level: number, name: number, value: Uint8Array, length: number): number;
   setpriority(which: number, who: number, nice: number): number;
   sched_setaffinity(pid: number, size: number, mask: Uint8Array): number;
   sched_setscheduler(pid: number, policy: number, parameters: Uint8Array): number;
@@ -33,6 +34,7 @@ export function libc(): Libc {
     write: bind('long write(int fd, const uint8_t *from, size_t length)'),
     poll: bind('int poll(_Inout_ uint8_t *fds, unsigned long count, int timeout)'),
     setns: bind('int setns(int fd, int kind)'),
+    setsockopt: bind('int setsockopt(int fd, int level, int name, const uint8_t *value, unsigned int length)'),
     setpriority: bind('int setpriority(int which, unsigned int who, int nice)'),
     sched_setaffinity: bind('int sched_setaffinity(int pid, size_t size, const uint8_t *mask)'),
     sched_setscheduler: bind('int sched_setscheduler(int pid, int policy, const uint8_t *parameters)'),

@@ -15,8 +15,8 @@ const RUNNING = { cpu: /^\d{1,3}$/, nice: /^-?\d{1,2}$/, policy: /^(other|fifo)$
 
 /**
  * Programs of the lab's own, started in a namespace by a topology or a fault, and ended with it.
- * - `lab-guest DEVICE [read=all|never|20ms] [stop=yes] [after=1s] [cpu=1] [nice=19]`: the guest behind a tap, anew:
- *   how it reads the tap, from so long on after its first packet
+ * - `lab-guest DEVICE [read=all|never|20ms] [stop=yes] [after=1s] [cpu=1] [nice=19] [udp=port-unreachable]`: the guest
+ *   behind a tap, anew: how it reads the tap, from so long on after its first packet; what it answers datagrams with
  * - `lab-hog [cpu=1] [threads=3] [seconds=20] [nice=0] [policy=fifo]`: a process that works for nothing
  * - `lab-xdp DEVICE protocol=udp|tcp|icmp [redirect=IFINDEX] [mode=generic|driver]`: an XDP program that drops what has
  *   this protocol, or sends it to another device
@@ -26,7 +26,10 @@ const RUNNING = { cpu: /^\d{1,3}$/, nice: /^-?\d{1,2}$/, policy: /^(other|fifo)$
 const HELPERS: Record<string, HelperGrammar> = {
   'lab-guest': {
     first: { device: DEVICE },
-    options: { read: /^(all|never|\d{1,4}ms)$/, stop: /^yes$/, after: DURATION, ...RUNNING },
+    options: {
+      ...{ read: /^(all|never|\d{1,4}ms)$/, stop: /^yes$/, after: DURATION, ...RUNNING },
+      udp: /^(port-unreachable|host-unreachable|prohibited)$/,
+    },
   },
   'lab-hog': { first: {}, options: { threads: /^[1-8]$/, seconds: /^\d{1,2}$/, ...RUNNING } },
   'lab-xdp': {

@@ -16,6 +16,8 @@ export interface Behaviour {
   readEvery?: string;
   /** Ends each connection with a reset: `abort` by SO_LINGER 0, `unread` by closing it before it has read the request. */
   reset?: string;
+  /** Forgets each connection after so many answers and tells nobody, as a host that was started anew. TCP. */
+  forgetAfter?: number | string;
   /** SO_RCVBUF of a UDP socket, bytes (the kernel doubles it). */
   receiveBuffer?: number | string;
 }
@@ -29,6 +31,7 @@ export interface BehaviourPlan {
   stopAfter?: number;
   readEveryMs: number;
   reset?: 'abort' | 'unread';
+  forgetAfter?: number;
   receiveBuffer: number;
 }
 
@@ -36,7 +39,7 @@ const LONGEST_MS = 120_000;
 
 /** @throws Error with a plain message for what a lab does not do. */
 export function planBehaviour(behaviour: Behaviour): BehaviourPlan {
-  const { reset, stopAfter } = behaviour;
+  const { reset, stopAfter, forgetAfter } = behaviour;
   if (reset !== undefined && reset !== 'abort' && reset !== 'unread')
     throw new Error(`behaviour reset "${reset}" is not known (abort, unread)`);
   return {
@@ -47,6 +50,7 @@ export function planBehaviour(behaviour: Behaviour): BehaviourPlan {
     ...(stopAfter !== undefined && { stopAfter: between(Number(stopAfter), 0, 10_000, 'stopAfter') }),
     readEveryMs: between(parseDuration(behaviour.readEvery ?? '0ms'), 0, LONGEST_MS, 'readEvery'),
     ...(reset !== undefined && { reset }),
+    ...(forgetAfter !== undefined && { forgetAfter: between(Number(forgetAfter), 1, 10_000, 'forgetAfter') }),
     receiveBuffer: between(parseSize(behaviour.receiveBuffer ?? 0), 0, 64 << 20, 'receiveBuffer'),
   };
 }

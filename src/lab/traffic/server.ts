@@ -2,6 +2,7 @@ import { createSocket } from 'node:dgram';
 import { createServer as createHttpServer } from 'node:http';
 import { createServer, type Server, type Socket } from 'node:net';
 import { block, stopper } from './behaviour.js';
+import { forget } from './forget.js';
 import type { TrafficPlan } from './plan.js';
 
 /** A server that is listening. */
@@ -22,7 +23,7 @@ export function startServer(plan: TrafficPlan): Promise<RunningServer> {
 /** TCP: reads all (or, with `stalledReader`, nothing); sends requests back where the plan is one of requests. */
 function acceptStreams(plan: TrafficPlan): Promise<RunningServer> {
   let received = 0;
-  const { busyEachMs = 0, readEveryMs = 0, reset } = plan.behaviour ?? {};
+  const { busyEachMs = 0, readEveryMs = 0, reset, forgetAfter } = plan.behaviour ?? {};
   const count = stopper(plan.behaviour);
   const sockets = new Set<Socket>();
   /** Each piece as it comes; a request that comes in parts once it is whole. */
@@ -43,11 +44,13 @@ function acceptStreams(plan: TrafficPlan): Promise<RunningServer> {
     if (plan.stalledReader) return;
     if (reset === 'unread') return void setTimeout(() => socket.destroy(), UNREAD_MS);
     if (readEveryMs > 0) readSlowly(socket, readEveryMs);
+    let answers = 0;
     socket.on('data', (part) => {
       received += part.length;
       if (reset === 'abort') return void socket.resetAndDestroy();
       if (plan.kind === 'tcp-request-response' && plan.replies !== false) reply(socket, part);
       else count();
+      if (++answers === forgetAfter) setTimeout(() => forget(socket), ACKNOWLEDGED_MS);
     });
   });
   return listening(server, plan, count, async () => {
@@ -55,6 +58,9 @@ function acceptStreams(plan: TrafficPlan): Promise<RunningServer> {
     return received;
   });
 }
+
+/** What an answer and its acknowledgement take at most. */
+const ACKNOWLEDGED_MS = 40;
 
 /** How long a request may take to arrive that is then left unread. */
 const UNREAD_MS = 300;

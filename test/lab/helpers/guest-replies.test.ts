@@ -45,6 +45,20 @@ const pseudo6 = (packet: Buffer, protocol: number): Buffer =>
     packet.subarray(54),
   ]);
 
+const ip6 = (next: number, body: number[], to: number[]): number[] => [
+  ...[0x60, 0, 0, 0, 0, body.length, next, 255],
+  ...HOST6,
+  ...to,
+  ...body,
+];
+
+/** From port 4097 to 443, with an option of four bytes. */
+const tcp = (flags: number): number[] => [
+  ...[0x10, 1, 1, 0xbb, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0x60, flags, 0xff, 0xff, 0, 0, 0, 0],
+  ...[2, 4, 5, 0xb4],
+];
+const SYN = 2;
+
 describe('lab: what a guest answers', () => {
   it('ARP for its own address, and for no other', () => {
     const ask = (address: number[]): Buffer =>
@@ -74,12 +88,6 @@ describe('lab: what a guest answers', () => {
   });
 
   it('a neighbour solicitation with its MAC address, and an echo request over IPv6', () => {
-    const ip6 = (next: number, body: number[], to: number[]): number[] => [
-      ...[0x60, 0, 0, 0, 0, body.length, next, 255],
-      ...HOST6,
-      ...to,
-      ...body,
-    ];
     const group = bytes('ff02::1:ff00:2');
     const asked = frame([0x86, 0xdd], ip6(58, [135, 0, 0, 0, 0, 0, 0, 0, ...GUEST6, 1, 1, ...HOST_MAC], group));
     const advertised = replyTo(asked, SELF)!;
@@ -94,12 +102,47 @@ describe('lab: what a guest answers', () => {
     expect(sum(pseudo6(reply, 58))).to.equal(0xffff);
   });
 
-  it('nothing to what is cut short, a fragment, TCP, or for others', () => {
+  it('a request for a TCP connection with the RST that refuses it, as long as its headers', () => {
+    const refusal = [1, 0xbb, 0x10, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, 0x14, 0, 0];
+    const reply = replyTo(frame([8, 0], ipv4(6, tcp(SYN))), SELF)!;
+    expect([...reply.subarray(34, 50)]).to.deep.equal(refusal);
+    expect(reply.readUInt16BE(16)).to.equal(40);
+    expect(sum(reply.subarray(14, 34))).to.equal(0xffff);
+    const pseudo = Buffer.from([...GUEST, ...HOST, 0, 6, 0, 20]);
+    expect(sum(Buffer.concat([pseudo, reply.subarray(34)]))).to.equal(0xffff);
+
+    const reply6 = replyTo(frame([0x86, 0xdd], ip6(6, tcp(SYN), GUEST6)), SELF)!;
+    expect([...reply6.subarray(54, 70)]).to.deep.equal(refusal);
+    expect(reply6.readUInt16BE(18)).to.equal(20);
+    expect(sum(pseudo6(reply6, 6))).to.equal(0xffff);
+  });
+
+  it('a datagram with the ICMP error that it is told, which quotes it', () => {
+    const datagram = [0x10, 1, 0x20, 2, 0, 9, 0, 0, 65];
+    const refuses = { ...SELF, udp: 'port-unreachable' as const };
+    const asked = frame([8, 0], ipv4(17, datagram));
+    const error = replyTo(asked, refuses)!;
+    expect([...error.subarray(26, 36)]).to.deep.equal([...GUEST, ...HOST, 3, 3]);
+    expect([...error.subarray(42)]).to.deep.equal([...asked.subarray(14)]);
+    expect(error.readUInt16BE(16)).to.equal(error.length - 14);
+    expect(sum(error.subarray(14, 34))).to.equal(0xffff);
+    expect(sum(Buffer.concat([error.subarray(34), Buffer.alloc(1)]))).to.equal(0xffff);
+
+    const asked6 = frame([0x86, 0xdd], ip6(17, [...datagram, 66], GUEST6));
+    const error6 = replyTo(asked6, { ...SELF, udp: 'prohibited' })!;
+    expect([...error6.subarray(54, 56)]).to.deep.equal([1, 1]);
+    expect([...error6.subarray(62)]).to.deep.equal([...asked6.subarray(14)]);
+    expect(sum(pseudo6(error6, 58))).to.equal(0xffff);
+  });
+
+  it('nothing to what is cut short, a fragment, other TCP, or for others', () => {
     const whole = frame([8, 0], ipv4(1, echo4()));
     for (let length = 0; length < whole.length; length++)
       expect(replyTo(whole.subarray(0, length), SELF), `${length} bytes`).to.equal(undefined);
     expect(replyTo(frame([8, 0], ipv4(1, echo4(), 0x20)), SELF)).to.equal(undefined);
-    expect(replyTo(frame([8, 0], ipv4(6, new Array<number>(20).fill(0))), SELF)).to.equal(undefined);
+    for (const flags of [0, 16, 4, 18, 20])
+      expect(replyTo(frame([8, 0], ipv4(6, tcp(flags))), SELF), `flags ${flags}`).to.equal(undefined);
+    expect(replyTo(frame([8, 0], ipv4(6, tcp(SYN).slice(0, 16))), SELF)).to.equal(undefined);
     expect(replyTo(whole, { mac: SELF.mac })).to.equal(undefined);
   });
 });

@@ -22,4 +22,20 @@ describe('readers of taps', () => {
     expect(read('vhost-4712')).to.equal(0);
     expect(read('tcpdump')).to.equal(0);
   });
+
+  it('are not who reads a socket to which the packet came after it had left the tap', () => {
+    const traffic = new Traffic();
+    const packet = traffic.packet(MS, 'netif_receive_skb', TAP1, echo(A, B, 1));
+    packet.hop(MS + US, 'net_dev_queue', TAP2).hop(MS + 2 * US, 'net_dev_start_xmit', TAP2);
+    packet.hop(MS + 3 * US, 'net_dev_xmit', TAP2);
+    packet.hop(MS + 53 * US, 'skb_copy_datagram_iovec', TAP2, { pid: 4711 });
+    // Whoever read it carries it on: it comes back to this host.
+    const inB = { dev: 'eth0', ifindex: 2, netns: 300 };
+    packet.hop(2 * MS, 'netif_receive_skb', inB, { skb: 0x99900 });
+    packet.hop(900 * MS, 'skb_copy_datagram_iovec', { ...inB, dev: '', ifindex: 0 }, { skb: 0x99900, pid: 999 });
+    const rings = traffic.analyse().pairs[0].segments.filter(({ spec }) => spec.id === 'ring');
+    expect(rings.map(({ label, latency }) => [label, latency.count])).to.deep.equal([
+      ['tap2 ring → read by db-1 (pid 4711)', 1],
+    ]);
+  });
 });
