@@ -40,7 +40,7 @@ export const neighbour: EvidenceCollector = {
     entries: 'entries of its family in this namespace',
     gcThresh3: 'most entries the kernel keeps (net.ipv4.neigh.default.gc_thresh3); null when unknown',
     gcSetting: "name of that setting; it is the host's, for all network namespaces",
-    suggestedThresh3: 'four times that; null when unknown',
+    suggestedThresh3: 'four times that, at least the default of 1024; null when unknown',
     tableFullDelta: 'times an entry could not be made because the table was full, during the run; null when unknown',
     removeCommand: 'removes the entry, so that the kernel asks again; empty without an entry',
     restoreCommand: 'undoes it for a permanent entry; empty otherwise',
@@ -105,6 +105,9 @@ async function nextHop(source: EvidenceSource, params: EvidenceParams, address: 
   return (route && stringIn(route, 'gateway')) ?? address;
 }
 
+/** net/ipv4/arp.c, net/ipv6/ndisc.c */
+const DEFAULT_THRESH3 = 1024;
+
 async function tableState(
   source: EvidenceSource,
   isIpv6: boolean,
@@ -127,7 +130,7 @@ async function tableState(
   return {
     gcThresh3,
     gcSetting: `net.${isIpv6 ? 'ipv6' : 'ipv4'}.neigh.default.gc_thresh3`,
-    suggestedThresh3: gcThresh3 && gcThresh3 * 4,
+    suggestedThresh3: gcThresh3 && Math.max(DEFAULT_THRESH3, gcThresh3 * 4),
     tableFullDelta: delta(fulls(before), fulls(after)),
   };
 }

@@ -2,11 +2,14 @@ import { delta, known, textOfAnswer, textParam, unknown, where, whyNot } from '.
 import { parseSnmp } from '../parsers/proc-net.js';
 import type { EvidenceCollector, EvidencePhase } from '../types.js';
 
-/** Of a protocol: its line of sockstat, its setting, and the counters of what found no memory. */
-const PROTOCOLS: Record<string, { line: string; setting: string; counters: readonly string[] }> = {
-  TCP: { line: 'TCP', setting: 'tcp_mem', counters: ['TcpExtTCPRcvQDrop', 'TcpExtTCPMemoryPressures'] },
-  UDP: { line: 'UDP', setting: 'udp_mem', counters: ['UdpMemErrors'] },
+/** Of a protocol: its line of sockstat, its setting and what of all memory that is by default, and the counters of what found no memory. */
+const PROTOCOLS: Record<string, { line: string; setting: string; share: number; counters: readonly string[] }> = {
+  TCP: { line: 'TCP', setting: 'tcp_mem', share: 1 / 16, counters: ['TcpExtTCPRcvQDrop', 'TcpExtTCPMemoryPressures'] },
+  UDP: { line: 'UDP', setting: 'udp_mem', share: 1 / 8, counters: ['UdpMemErrors'] },
 };
+/** The three numbers of a setting by default, as parts of the second, which is a share of all memory (tcp_init_mem, net/ipv4/tcp.c). */
+const PARTS = [0.75, 1, 1.5];
+const KB_PER_PAGE = 4;
 const SOCKSTAT = '/proc/net/sockstat';
 const COUNTER_FILES = ['/proc/net/snmp', '/proc/net/netstat'];
 /** The limits and what is used of them are the host's: its first namespace alone has the setting (net/ipv4/sysctl_net_ipv4.c). */
@@ -24,7 +27,7 @@ export const protocolMemory: EvidenceCollector = {
     pressure: 'from so many on each socket gets the least only: the second number',
     setting: 'name of the limits: net.ipv4.tcp_mem',
     values: 'the three numbers of the setting',
-    needed: 'four times those',
+    needed: 'four times those, at least what the kernel sets by default for the memory of this host',
     refusedDelta:
       'packets without memory and times that memory became short in this namespace, during the run; null when not read before',
     raiseLimitCommand: 'sets what is needed',
@@ -37,12 +40,13 @@ export const protocolMemory: EvidenceCollector = {
 
   async collect(source, params) {
     const protocol = textParam(params, 'protocol') === 'UDP' ? 'UDP' : 'TCP';
-    const { line, setting, counters } = PROTOCOLS[protocol]!;
+    const { line, setting, share, counters } = PROTOCOLS[protocol]!;
     const name = `net.ipv4.${setting}`;
     const command = `grep ${line}: ${SOCKSTAT}; sysctl ${name}`;
-    const [stat, limits] = await Promise.all([
+    const [stat, limits, memory] = await Promise.all([
       source.read(SOCKSTAT, OF_HOST),
       source.read(`/proc/sys/net/ipv4/${setting}`, OF_HOST),
+      source.read('/proc/meminfo', OF_HOST),
     ]);
     const use = new RegExp(`^${line}: .*\\bmem (\\d+)`, 'm').exec(textOfAnswer(stat) ?? '');
     if (!use) return unknown(whyNot(stat), command);
@@ -59,7 +63,8 @@ export const protocolMemory: EvidenceCollector = {
     const refusedDelta = grown.some((one) => one === null) ? null : grown.reduce<number>((sum, one) => sum + one!, 0);
     const [, pressure, limit] = numbers;
     const values = numbers.join(' ');
-    const needed = numbers.map((number) => number * 4).join(' ');
+    const pages = Number(/^MemTotal: +(\d+)/m.exec(textOfAnswer(memory) ?? '')?.[1] ?? 0) / KB_PER_PAGE;
+    const needed = numbers.map((number, i) => Math.max(number * 4, Math.floor(pages * share * PARTS[i]!))).join(' ');
     const value = {
       ...{
         protocol,

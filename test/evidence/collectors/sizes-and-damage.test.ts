@@ -166,6 +166,9 @@ describe('evidence: protocol-memory', () => {
       restoreLimitCommand: "sysctl -w 'net.ipv4.tcp_mem=8 12 16'",
     });
     expect(await valueOf('protocol-memory', host, { protocol: 'UDP' })).to.include({ pages: 1, refusedDelta: 0 });
+    const large = { ...host, '/proc/meminfo': 'MemTotal:        1024000 kB\nMemFree:            5 kB\n' };
+    expect(await valueOf('protocol-memory', large, {})).to.include({ needed: '12000 16000 24000' });
+    expect(await valueOf('protocol-memory', large, { protocol: 'UDP' })).to.include({ needed: '24000 32000 48000' });
   });
 
   it('is unknown where this namespace does not show the limits', async () => {
