@@ -14,12 +14,12 @@ describe('fault bench: gate', () => {
   });
 
   it('objects to too little that is precise, in virtual machines and here', () => {
-    expect(objections([...runs(84, 'precise'), ...runs(16, 'missed', { second: 'missed' })])).to.deep.equal([
-      'in virtual machines 84 of 100 are precise, less than 85 %',
+    expect(objections([...runs(87, 'precise'), ...runs(13, 'missed', { second: 'missed' })])).to.deep.equal([
+      'in virtual machines 87 of 100 are precise, less than 88 %',
     ]);
     expect(
-      objections([...runs(7, 'precise', { kernel: 'here' }), ...runs(3, 'partial', { kernel: 'here' })]),
-    ).to.deep.equal(['here 7 of 10 are precise, less than 80 %']);
+      objections([...runs(9, 'precise', { kernel: 'here' }), ...runs(1, 'partial', { kernel: 'here' })]),
+    ).to.deep.equal(['here 9 of 10 are precise, less than 95 %']);
   });
 
   it('does not count what cannot be built, nor controls as faults', () => {
@@ -27,15 +27,13 @@ describe('fault bench: gate', () => {
     expect(objections(some)).to.deep.equal([]);
   });
 
-  it('objects to more than four in a hundred that are wrong or false alarms twice', () => {
-    const most = [...runs(94, 'precise'), ...runs(4, 'wrong'), ...runs(2, 'wrong', { second: 'precise' })];
+  it('objects to more than two in a hundred that are wrong or false alarms twice', () => {
+    const most = [...runs(96, 'precise'), ...runs(2, 'wrong'), ...runs(2, 'wrong', { second: 'precise' })];
     expect(objections(most)).to.deep.equal([]);
     const more = [...most.slice(1), ...runs(1, 'false-alarm', { second: 'wrong', family: 'controls' })];
     expect(objections(more)).to.deep.equal([
       '6.1 f0 : wrong: because',
       '6.1 f1 : wrong: because',
-      '6.1 f2 : wrong: because',
-      '6.1 f3 : wrong: because',
       '6.1 f0 : false-alarm: because',
     ]);
   });
