@@ -1,19 +1,16 @@
+import { invert, sumOfWords } from '../traffic/checksum.js';
+
 /** Bytes of an Ethernet header without a VLAN tag. */
 export const ETHERNET = 14;
 
 /** A checksum after one 16-bit word has changed (RFC 1624). */
-export function adjusted(checksum: number, from: number, to: number): number {
-  let sum = (~checksum & 0xffff) + (~from & 0xffff) + to;
-  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
-  return ~sum & 0xffff;
+export function adjusted(sum: number, from: number, to: number): number {
+  return checksum((~sum & 0xffff) + (~from & 0xffff) + to, new Uint8Array());
 }
 
-/** The checksum of pieces of whole 16-bit words (RFC 1071). */
-export function onesComplement(start: number, ...pieces: Uint8Array[]): number {
-  let sum = start;
-  for (const piece of pieces) for (let i = 0; i + 1 < piece.length; i += 2) sum += (piece[i]! << 8) | piece[i + 1]!;
-  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
-  return ~sum & 0xffff;
+/** The checksum of pieces, all but the last of whole 16-bit words. */
+export function checksum(start: number, ...pieces: Uint8Array[]): number {
+  return invert(pieces.reduce((sum, piece) => sumOfWords(piece, sum), start));
 }
 
 /** Answers go back to where a frame came from. */

@@ -1,4 +1,4 @@
-import { ETHERNET, onesComplement, swap } from './frame-bytes.js';
+import { ETHERNET, checksum, swap } from './frame-bytes.js';
 
 const TCP = 6;
 const [SYN, RST, ACK] = [2, 4, 16];
@@ -15,7 +15,6 @@ export type Unreachable = keyof typeof UNREACHABLE;
 
 /** What an error quotes of the packet that it is about, bytes. */
 const QUOTED = 128;
-const ICMP_HEADER = 8;
 const TTL = 64;
 
 /**
@@ -30,8 +29,7 @@ export function refuseConnection(packet: Buffer, at: number, addresses: Uint8Arr
   refusal.writeUInt32BE((packet.readUInt32BE(at + 4) + 1) >>> 0, at + 8);
   refusal.writeUInt32BE(0, at + 4);
   refusal.set([(TCP_HEADER / 4) << 4, RST | ACK, 0, 0, 0, 0, 0, 0], at + 12);
-  const sum = onesComplement(TCP + TCP_HEADER, addresses, refusal.subarray(at));
-  refusal.writeUInt16BE(sum, at + 16);
+  refusal.writeUInt16BE(checksum(TCP + TCP_HEADER, addresses, refusal.subarray(at)), at + 16);
   return refusal;
 }
 
@@ -44,19 +42,18 @@ export function sayUnreachable(turned: Buffer, packet: Buffer, kind: Unreachable
   const family = packet[0]! >> 4 === 6 ? 6 : 4;
   const [type, code] = UNREACHABLE[kind][family];
   const quoted = packet.subarray(0, QUOTED);
-  const icmp = Buffer.concat([Buffer.from([type, code, 0, 0, 0, 0, 0, 0]), quoted, Buffer.alloc(quoted.length & 1)]);
-  const length = ICMP_HEADER + quoted.length;
+  const icmp = Buffer.concat([Buffer.from([type, code, 0, 0, 0, 0, 0, 0]), quoted]);
   const header = Buffer.from(turned.subarray(ETHERNET, ETHERNET + (family === 6 ? 40 : 20)));
   if (family === 6) {
-    header.writeUInt16BE(length, 4);
+    header.writeUInt16BE(icmp.length, 4);
     header.set([58, TTL], 6);
-    icmp.writeUInt16BE(onesComplement(58 + length, header.subarray(8), icmp), 2);
+    icmp.writeUInt16BE(checksum(58 + icmp.length, header.subarray(8), icmp), 2);
   } else {
     header.set([0x45, 0], 0);
-    header.writeUInt16BE(header.length + length, 2);
+    header.writeUInt16BE(header.length + icmp.length, 2);
     header.set([0, 0, TTL, 1, 0, 0], 6);
-    header.writeUInt16BE(onesComplement(0, header), 10);
-    icmp.writeUInt16BE(onesComplement(0, icmp), 2);
+    header.writeUInt16BE(checksum(0, header), 10);
+    icmp.writeUInt16BE(checksum(0, icmp), 2);
   }
-  return Buffer.concat([turned.subarray(0, ETHERNET), header, icmp.subarray(0, length)]);
+  return Buffer.concat([turned.subarray(0, ETHERNET), header, icmp]);
 }

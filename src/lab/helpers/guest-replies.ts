@@ -1,4 +1,4 @@
-import { adjusted, ETHERNET, onesComplement, same, swap, turnEthernet } from './frame-bytes.js';
+import { adjusted, ETHERNET, checksum, same, swap, turnEthernet } from './frame-bytes.js';
 import { refuseConnection, sayUnreachable, TCP_HEADER, type Unreachable } from './guest-refusals.js';
 
 /** Who a guest is: what it answers for. Addresses without prefix length, as bytes. */
@@ -122,5 +122,5 @@ function turnTransport(packet: Buffer, protocol: number, at: number): boolean {
 
 function sumOfIpv6(packet: Buffer, protocol: number): number {
   const body = packet.subarray(ETHERNET + 40);
-  return onesComplement(protocol + body.length, packet.subarray(ETHERNET + 8, ETHERNET + 40), body);
+  return checksum(protocol + body.length, packet.subarray(ETHERNET + 8, ETHERNET + 40), body);
 }
