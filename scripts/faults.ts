@@ -13,7 +13,7 @@ import { benchCases, benchRun } from '../test/faults/cases.js';
 import { accuracyRows, benchResult, scoredRun, type ScoredRun } from '../test/faults/result.js';
 import { HERE, objections } from '../test/faults/gate.js';
 import { runHere, runInKernel, type RunResult } from '../test/faults/run-cases.js';
-import { type Pair, spread, thirdOf, unbuildableHere, type Where } from '../test/faults/spread.js';
+import { oneIn, type Pair, spread, unbuildableHere, type Where } from '../test/faults/spread.js';
 import { baseImage, bootImage, moduleImage } from '../test/support/vm-base.js';
 import { fetchKernel, isKernelName, KERNELS, qemuPath } from '../test/support/vm-kernel.js';
 import { virtualMachinesAtOnce } from '../test/support/vm-run.js';
@@ -24,7 +24,7 @@ const USAGE = `usage: npm run faults -- [FILTER ...] [options]
   --kernel NAME    ${KERNELS.join(', ')}, or here: this machine's own kernel (repeatable): every variant on each of them;
                    default: every variant on one of them, by the seed: five of six here, if they can be built here
   --seed N         chooses ports, rates, sizes, kernels (default: the day)
-  --third          a third of the runs, which one by the seed: what CI runs
+  --one-in N       one of N of the runs, which ones by the seed; N seeds in a row take them all (CI: 3)
   --json           one JSON document instead of the table
   --verify-remedy  run each article's remedy and look again, then its undo
   --record DIR     keep a recording of each run that is precise: npm run record:faults takes them from there
@@ -43,7 +43,7 @@ interface Wanted {
   /** Each takes every variant; absent: each variant goes to one kernel. */
   kernels?: Where[];
   seed: number;
-  third: boolean;
+  oneIn: number;
   json: boolean;
   verify: boolean;
   record?: string;
@@ -62,7 +62,7 @@ function wantedBy(argv: string[]): Wanted | 'help' {
     options: {
       kernel: { type: 'string', multiple: true },
       seed: { type: 'string' },
-      third: { type: 'boolean', default: false },
+      'one-in': { type: 'string', default: '1' },
       json: { type: 'boolean', default: false },
       'verify-remedy': { type: 'boolean', default: false },
       record: { type: 'string' },
@@ -75,7 +75,7 @@ function wantedBy(argv: string[]): Wanted | 'help' {
     },
   });
   if (values.help) return 'help';
-  const number = (option: 'seed' | 'jobs' | 'minutes', text: string, least: number): number => {
+  const number = (option: 'seed' | 'one-in' | 'jobs' | 'minutes', text: string, least: number): number => {
     if (!/^\d{1,9}$/.test(text) || Number(text) < least)
       throw new Error(`--${option} ${text}: expected a whole number from ${least} on`);
     return Number(text);
@@ -89,7 +89,7 @@ function wantedBy(argv: string[]): Wanted | 'help' {
     filters: positionals,
     kernels,
     seed: values.seed === undefined ? Math.floor(Date.now() / 86_400_000) : number('seed', values.seed, 0),
-    third: values.third,
+    oneIn: number('one-in', values['one-in'], 1),
     json: values.json,
     verify: values['verify-remedy'],
     record: values.record,
@@ -239,7 +239,7 @@ async function main(): Promise<number> {
     say(`faults: ${error.message}`);
     return 2;
   }
-  if (wanted.third) pairs = thirdOf(pairs, seed);
+  pairs = oneIn(wanted.oneIn, pairs, seed);
   if (wanted.verify) pairs = pairs.filter(({ one }) => one.instance.fault['remedy-works']);
   await prepare(new Set(pairs.map(({ kernel }) => kernel)));
   const started = performance.now();

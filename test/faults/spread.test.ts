@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { KERNELS } from '../support/vm-kernel.js';
 import { benchCases } from './cases.js';
 import { HERE } from './gate.js';
-import { spread, thirdOf } from './spread.js';
+import { oneIn, spread } from './spread.js';
 
 describe('fault bench: which kernel takes which case', () => {
   const cases = benchCases([], 1);
@@ -31,7 +31,7 @@ describe('fault bench: which kernel takes which case', () => {
   it('the thirds of three seeds are all of it, and each has its share of every kernel', () => {
     for (const first of seeds) {
       const pairs = spread(cases, first, new Set());
-      const thirds = [0, 1, 2].map((more) => thirdOf(pairs, first + more));
+      const thirds = [0, 1, 2].map((more) => oneIn(3, pairs, first + more));
       expect(new Set(thirds.flat()).size).to.equal(pairs.length);
       for (const third of thirds) {
         expect(third.length).to.be.closeTo(pairs.length / 3, 2);

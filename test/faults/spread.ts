@@ -34,8 +34,8 @@ export function spread(cases: readonly BenchCase[], seed: number, elsewhere: Rea
   });
 }
 
-/** A third of the pairs, which one by the seed, spread over faults and kernels alike. */
-export function thirdOf(pairs: readonly Pair[], seed: number): Pair[] {
-  // Not every third: those of one seed would all be here, or none.
-  return pairs.filter((_, i) => (i + Math.floor(i / 3)) % 3 === seed % 3);
+/** One of so many of the pairs, which ones by the seed, spread over faults and kernels alike. */
+export function oneIn(parts: number, pairs: readonly Pair[], seed: number): Pair[] {
+  // Not every third or sixth: those of one seed would all be here, or none.
+  return pairs.filter((_, i) => (i + Math.floor(i / parts)) % parts === seed % parts);
 }
