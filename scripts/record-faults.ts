@@ -2,7 +2,7 @@
  * `npm run record:faults -- DIR`: takes the recordings that `npm run faults -- --record DIR` kept, replays each, and makes those
  * that are precise and small the fixtures of their variants, with their golden diagnoses. Without DIR: the golden diagnoses anew.
  */
-import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { loadLibrary } from '../src/scenarios/library.js';
 import type { RecordedCase } from '../test/faults/bench-run.js';
@@ -16,6 +16,7 @@ import {
   recordingsFolder,
   replayedReport,
 } from '../test/faults/recordings.js';
+import { repacked } from '../test/faults/repack.js';
 import { scoreReport } from '../test/faults/score.js';
 
 const library = loadLibrary();
@@ -23,8 +24,7 @@ const [folder] = process.argv.slice(2);
 const known = new Map(faultRecordings().map((recording) => [recording.file, recording]));
 
 /** The golden diagnoses of a recording, or why it is not taken. */
-async function examine(path: string, made: RecordedCase): Promise<FaultRecording['diagnoses'] | string> {
-  const { size } = statSync(path);
+async function examine(path: string, made: RecordedCase, size: number): Promise<FaultRecording['diagnoses'] | string> {
   if (size > MAX_BYTES) return `${size} bytes, more than ${MAX_BYTES}`;
   const report = await replayedReport(library, path);
   const { score, why } = scoreReport(report, instanceOf(made));
@@ -34,7 +34,8 @@ async function examine(path: string, made: RecordedCase): Promise<FaultRecording
 let failed = 0;
 if (folder === undefined) {
   for (const recording of known.values()) {
-    const golden = await examine(join(recordingsFolder, recording.file), recording);
+    const path = join(recordingsFolder, recording.file);
+    const golden = await examine(path, recording, statSync(path).size);
     if (typeof golden !== 'string') recording.diagnoses = golden;
     else {
       failed++;
@@ -48,12 +49,11 @@ if (folder === undefined) {
     const path = join(folder, name);
     const file = basename(name);
     const made = JSON.parse(readFileSync(path.replace(/\.vdiag$/, '.case.json'), 'utf8')) as RecordedCase;
-    const golden = await examine(path, made);
+    const small = repacked(path);
+    const golden = await examine(path, made, small.byteLength);
     process.stdout.write(`${name}: ${typeof golden === 'string' ? `not taken: ${golden}` : 'taken'}\n`);
     if (typeof golden === 'string') continue;
-    copyFileSync(path, join(recordingsFolder, file));
-    // A recording is its owner's alone; one that is published is everybody's.
-    chmodSync(join(recordingsFolder, file), 0o644);
+    writeFileSync(join(recordingsFolder, file), small);
     known.set(file, { file, ...made, diagnoses: golden });
   }
 }

@@ -50,16 +50,21 @@ export function encodeFileHeader(version = VERSION): Buffer {
   return header;
 }
 
+/** Events at level 1: those of a busy host must not wait for their compressor. */
+function usualLevel(name: string): number {
+  return name === CHUNK.events ? constants.Z_BEST_SPEED : constants.Z_DEFAULT_COMPRESSION;
+}
+
 /**
  * A whole chunk, header and payload in one piece, so that one write() appends it. The payload is compressed unless
- * that makes it longer. Events at level 1: those of a busy host must not wait for their compressor.
+ * that makes it longer.
+ * @param level of zlib
  */
-export function encodeChunk(name: string, raw: Uint8Array): Buffer {
+export function encodeChunk(name: string, raw: Uint8Array, level = usualLevel(name)): Buffer {
   if (!validName(name)) throw new RangeError(`"${name}" cannot name a chunk`);
   if (raw.byteLength > rawLimit(name)) {
     throw new RangeError(`a chunk "${name}" of ${raw.byteLength} bytes is over the format's ${rawLimit(name)}`);
   }
-  const level = name === CHUNK.events ? constants.Z_BEST_SPEED : constants.Z_DEFAULT_COMPRESSION;
   const packed = deflateRawSync(raw, { level });
   const smaller = packed.byteLength < raw.byteLength;
   const payload = smaller ? packed : raw;
