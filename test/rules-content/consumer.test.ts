@@ -1,0 +1,106 @@
+import { expect } from 'chai';
+import { diagnose } from '../../src/diagnosis/diagnose.js';
+import type { EvidenceCollector, EvidenceSource } from '../../src/evidence/types.js';
+import { loadLibrary } from '../../src/scenarios/library.js';
+import { analysis, latency, pair, segment } from '../support/analysis.js';
+
+const nothing: EvidenceSource = {
+  run: async () => ({ status: 'missing', why: 'no host in this test' }),
+  read: async () => ({ status: 'missing', why: 'no host in this test' }),
+  list: async () => ({ status: 'missing', why: 'no host in this test' }),
+};
+
+/** What the host says of the reader, thread 268 of guest-tapb. */
+interface Reader {
+  /** Share of the time in which it wanted to run that it waited, 0..1. */
+  waitShare: number;
+  /** Share of the run that it waited for a CPU, 0..1. */
+  delayShare: number;
+}
+
+interface Case {
+  name: string;
+  /** Packets that the reader took, and how long they had lain in the ring, ms. */
+  took: { count: number; ms: number };
+  /** Packets that never left the ring. */
+  stuck: number;
+  /** Its waits for a CPU that were traced, ms. */
+  waits: { count: number; ms: number };
+  reader: Reader;
+  told: string;
+}
+
+const CASES: Case[] = [
+  {
+    name: 'took next to nothing, for it waited for a CPU seconds at a time',
+    took: { count: 1, ms: 3000 },
+    stuck: 11,
+    waits: { count: 6, ms: 1700 },
+    reader: { waitShare: 0.98, delayShare: 0.8 },
+    told: 'cpu-starved',
+  },
+  {
+    name: 'took next to nothing, and had a CPU',
+    took: { count: 7, ms: 2 },
+    stuck: 54,
+    waits: { count: 47, ms: 2 },
+    reader: { waitShare: 0.1, delayShare: 0.01 },
+    told: 'consumer-not-reading',
+  },
+  {
+    name: 'took next to nothing, and waited often for moments of a busy host',
+    took: { count: 7, ms: 2 },
+    stuck: 54,
+    waits: { count: 47, ms: 6 },
+    reader: { waitShare: 0.7, delayShare: 0.03 },
+    told: 'consumer-not-reading',
+  },
+  {
+    name: 'took next to nothing, and waited for a third of the run by its counters, which no traced wait shows',
+    took: { count: 7, ms: 2 },
+    stuck: 54,
+    waits: { count: 47, ms: 6 },
+    reader: { waitShare: 0.7, delayShare: 0.33 },
+    told: 'latency-not-established',
+  },
+];
+
+const rules = loadLibrary().diagnoses.filter(({ id }) =>
+  ['consumer-stopped', 'cpu-starved', 'consumer-not-reading'].includes(id),
+);
+
+function collectors({ waitShare, delayShare }: Reader): Map<string, EvidenceCollector> {
+  const values: Record<string, Record<string, string | number>> = {
+    'tap-owner': { pid: 268, who: 'guest-tapb (268)', comm: 'guest-tapb', guest: '', state: 'S' },
+    schedstat: { pid: 268, tid: 268, comm: 'guest-tapb', waitShare, delayShare, runDelayDeltaMs: delayShare * 10_000 },
+    'cpu-rival': { cpu: 1, comm: 'lab-hog', pid: 300, share: 0.9, ownNice: 19 },
+  };
+  return new Map(
+    Object.entries(values).map(([name, value]) => [
+      name,
+      {
+        ...{ name, describe: '', params: {}, members: {} },
+        collect: async () => ({ known: true, value, source: name, text: name }),
+      },
+    ]),
+  );
+}
+
+describe('rules of who reads a tap', () => {
+  for (const { name, took, stuck, waits, reader, told } of CASES)
+    it(`${told}: the reader ${name}`, async () => {
+      const ring = segment('ring', 'tapb', took.ms, {
+        ...{ latency: latency(took.ms, took.count), entered: took.count + stuck, lost: stuck },
+        consumer: { pid: 268, tid: 268 },
+      });
+      const { diagnoses } = await diagnose({
+        analysis: analysis({
+          pairs: [pair([ring], { roundTrips: latency(0, 0) })],
+          sched: [{ pid: 268, tid: 268, comm: 'guest-tapb', wait: latency(waits.ms, waits.count) }],
+        }),
+        ...{ rules, source: nothing, collectors: collectors(reader), run: { seconds: 10 } },
+        ...{ article: () => undefined, remedies: () => [], netnsPrefix: async () => '' },
+      });
+      expect(diagnoses.map(({ id }) => id)).to.deep.equal([told]);
+    });
+});
