@@ -14,7 +14,7 @@ import {
 import { endsThere, mayMatch, parseDatapaths, parseFlows, type DatapathFlow } from '../parsers/open-vswitch.js';
 import { shellWord } from '../shell-words.js';
 import type { EvidenceCollector, EvidenceParams, EvidencePhase, EvidenceSource } from '../types.js';
-import { DATAPATHS } from './ovs.js';
+import { DATAPATHS, moduleIsThere } from './ovs.js';
 
 const dumpOf = (datapath: string): string[] => ['ovs-dpctl', 'dump-flows', datapath];
 
@@ -41,7 +41,7 @@ export const ovsFlow: EvidenceCollector = {
   },
 
   async before(source, netns) {
-    await readFlows(source, { netns }, 'before');
+    if (await moduleIsThere(source)) await readFlows(source, { netns }, 'before');
   },
 
   async collect(source, params) {

@@ -8,6 +8,11 @@ export const DATAPATHS = ['ovs-dpctl', 'show', '-s'];
 /** Where ovs-vswitchd leaves its process id; packages of all distributions set it so (`--pidfile`). */
 const PIDFILE = '/run/openvswitch/ovs-vswitchd.pid';
 
+/** Whether the kernel has it now: asked first, for the tools would load it, and connection tracking with it. */
+export async function moduleIsThere(source: EvidenceSource): Promise<boolean> {
+  return (await source.list('/sys/module/openvswitch', { phase: 'before' })).status === 'ok';
+}
+
 /** Open vSwitch's kernel datapath (net/openvswitch/datapath.c), and the daemon that it asks. */
 export const ovs: EvidenceCollector = {
   name: 'ovs',
@@ -29,7 +34,7 @@ export const ovs: EvidenceCollector = {
   },
 
   async before(source, netns) {
-    await source.run(DATAPATHS, { netns, phase: 'before' });
+    if (await moduleIsThere(source)) await source.run(DATAPATHS, { netns, phase: 'before' });
   },
 
   async collect(source, params) {
