@@ -2,14 +2,9 @@ import { expect } from 'chai';
 import type { Analysis } from '../../src/analysis/types.js';
 import { diagnose } from '../../src/diagnosis/diagnose.js';
 import type { DiagnosisRule } from '../../src/diagnosis/types.js';
-import type { EvidenceCollector, EvidenceSource, Fact } from '../../src/evidence/types.js';
+import type { EvidenceCollector, Fact } from '../../src/evidence/types.js';
 import { analysis, finding, latency, pair, segment } from '../support/analysis.js';
-
-const nothing: EvidenceSource = {
-  run: async () => ({ status: 'missing', why: 'no host in this test' }),
-  read: async () => ({ status: 'missing', why: 'no host in this test' }),
-  list: async () => ({ status: 'missing', why: 'no host in this test' }),
-};
+import { noHost } from '../support/no-host.js';
 
 function collector(name: string, fact: (params: Record<string, unknown>) => Fact): EvidenceCollector {
   return { name, describe: '', params: {}, members: {}, collect: async (_source, params) => fact(params) };
@@ -64,7 +59,7 @@ function ask(
   return diagnose({
     analysis: of,
     rules,
-    source: nothing,
+    source: noHost,
     collectors: new Map(collectors.map((one) => [one.name, one])),
     article: () => undefined,
     remedies: () => [],

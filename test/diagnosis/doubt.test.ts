@@ -4,15 +4,9 @@ import { lossOf, forgeable, hidesSomething, LOSS_CAUSES } from '../../src/captur
 import { diagnose } from '../../src/diagnosis/diagnose.js';
 import { withoutLongest } from '../../src/diagnosis/doubt.js';
 import type { DiagnosisRule } from '../../src/diagnosis/types.js';
-import type { EvidenceSource } from '../../src/evidence/types.js';
 import type { Condition } from '../../src/rules/types.js';
 import { analysis, finding, latency, pair, segment } from '../support/analysis.js';
-
-const nothing: EvidenceSource = {
-  run: async () => ({ status: 'missing', why: 'no host in this test' }),
-  read: async () => ({ status: 'missing', why: 'no host in this test' }),
-  list: async () => ({ status: 'missing', why: 'no host in this test' }),
-};
+import { noHost } from '../support/no-host.js';
 
 function rule(when: Condition, suspect: DiagnosisRule['suspect'] = { segments: ['ring'] }): DiagnosisRule {
   return {
@@ -23,7 +17,7 @@ function rule(when: Condition, suspect: DiagnosisRule['suspect'] = { segments: [
 
 async function confidence(of: Analysis, asked: DiagnosisRule, lost: number): Promise<string | undefined> {
   const { diagnoses } = await diagnose({
-    ...{ analysis: of, rules: [asked], source: nothing, collectors: new Map(), run: {}, lost },
+    ...{ analysis: of, rules: [asked], source: noHost, collectors: new Map(), run: {}, lost },
     ...{ article: () => undefined, remedies: () => [], netnsPrefix: async () => '' },
   });
   const found = diagnoses.find(({ id }) => id === 'x');

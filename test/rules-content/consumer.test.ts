@@ -1,14 +1,9 @@
 import { expect } from 'chai';
 import { diagnose } from '../../src/diagnosis/diagnose.js';
-import type { EvidenceCollector, EvidenceSource } from '../../src/evidence/types.js';
+import type { EvidenceCollector } from '../../src/evidence/types.js';
 import { loadLibrary } from '../../src/scenarios/library.js';
 import { analysis, latency, pair, segment } from '../support/analysis.js';
-
-const nothing: EvidenceSource = {
-  run: async () => ({ status: 'missing', why: 'no host in this test' }),
-  read: async () => ({ status: 'missing', why: 'no host in this test' }),
-  list: async () => ({ status: 'missing', why: 'no host in this test' }),
-};
+import { noHost } from '../support/no-host.js';
 
 /** What the host says of the reader, thread 268 of guest-tapb. */
 interface Reader {
@@ -98,7 +93,7 @@ describe('rules of who reads a tap', () => {
           pairs: [pair([ring], { roundTrips: latency(0, 0) })],
           sched: [{ pid: 268, tid: 268, comm: 'guest-tapb', wait: latency(waits.ms, waits.count) }],
         }),
-        ...{ rules, source: nothing, collectors: collectors(reader), run: { seconds: 10 } },
+        ...{ rules, source: noHost, collectors: collectors(reader), run: { seconds: 10 } },
         ...{ article: () => undefined, remedies: () => [], netnsPrefix: async () => '' },
       });
       expect(diagnoses.map(({ id }) => id)).to.deep.equal([told]);
