@@ -32,7 +32,7 @@ const PROGRAMS: Record<string, Grammar> = {
   conntrack: { objects: ['-D', '-F', '-U', '-I'], refused: [/^--load/, /^-R/] },
   'ovs-dpctl': { objects: ['add-flow', 'mod-flow', 'del-flow'], refused: [/^-/, /@/] },
   // Only the network part of /proc/sys belongs to the namespace.
-  sysctl: { refused: [/^(?!-[wq]$|net\.[a-zA-Z0-9_./-]+=[^=]*$)/] },
+  sysctl: { refused: [/^(?!-[ewq]$|net\.[a-zA-Z0-9_./-]+=[^=]*$)/] },
 };
 
 /** The programs that a fault may run. */

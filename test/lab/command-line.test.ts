@@ -72,6 +72,7 @@ describe('lab: a fault’s command line', () => {
       'bridge link set dev vma state 0',
       'ethtool -K eth0 tso off',
       'sysctl -w net.ipv4.ip_forward=0',
+      'sysctl -e -w net.netfilter.nf_conntrack_frag6_timeout=1',
       'conntrack -F',
     ]) {
       expect(refusal(splitWords(line)), line).to.equal(undefined);

@@ -133,6 +133,23 @@ describe('evidence: reassembly', () => {
     });
   });
 
+  it('is of connection tracking where that gives up more IPv6 datagrams than ever came to IP', async () => {
+    const tracked = {
+      ...host,
+      '/proc/sys/net/netfilter/nf_conntrack_frag6_high_thresh': '4194304\n',
+      '/proc/sys/net/netfilter/nf_conntrack_frag6_low_thresh': '3145728\n',
+      '/proc/sys/net/netfilter/nf_conntrack_frag6_timeout': '60\n',
+      'before /proc/net/snmp6': 'Ip6ReasmTimeout\t0\nIp6ReasmReqds\t0\nIp6ReasmFails\t0\n',
+      'after /proc/net/snmp6': 'Ip6ReasmTimeout\t12\nIp6ReasmReqds\t0\nIp6ReasmFails\t12\n',
+    };
+    expect(await valueOf('reassembly', tracked, { family: '6' })).to.include({
+      ...{ by: 'connection tracking', waiting: null, memory: null, full: null, timeout: 60, timeoutsDelta: 12 },
+      ...{ setting: 'net.netfilter.nf_conntrack_frag6_high_thresh', contradictDelta: 0 },
+    });
+    const both = { ...tracked, 'after /proc/net/snmp6': 'Ip6ReasmTimeout\t12\nIp6ReasmReqds\t24\n' };
+    expect(await valueOf('reassembly', both, { family: '6' })).to.include({ by: 'ip', waiting: 0, full: false });
+  });
+
   it('is full when the limit is 0, which switches it off', async () => {
     const off = {
       ...host,
