@@ -219,6 +219,7 @@ export function segmentData(segment: SegmentStats, pair: PairStats): Record<stri
     judgedMs: judgedLatency(segment),
     consumerPid: segment.consumer?.pid ?? 0,
     consumerTid: segment.consumer?.tid ?? 0,
+    softirq: segment.consumer?.softirq ?? false,
     /** The end towards which this direction goes. */
     to: forward ? pair.b : pair.a,
     from: forward ? pair.a : pair.b,

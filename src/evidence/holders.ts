@@ -18,7 +18,7 @@ export const STATES: Record<string, string> = {
   P: 'parked',
 };
 
-/** The processes that hold taps, of the start or the end of the run. */
+/** The processes that hold taps, and the threads that take packets in, of the start or the end of the run. */
 export async function readHolders(
   source: EvidenceSource,
   phase: EvidencePhase,
@@ -29,12 +29,14 @@ export async function readHolders(
   const holders = value.holders.filter(
     (one): one is TapHolder => isProcess(one) && Array.isArray((one as unknown as TapHolder).devices),
   );
-  return { answer, holders: { holders, incomplete: value.incomplete === true } };
+  // A recording of an older vdiag has none.
+  const softirqs = Array.isArray(value.softirqs) ? value.softirqs.filter(isProcess) : [];
+  return { answer, holders: { holders, softirqs, incomplete: value.incomplete === true } };
 }
 
 /**
- * A process at the start or the end of the run. At the start only those that hold taps are known; the others are looked
- * at when a diagnosis asks, which is at the end.
+ * A process at the start or the end of the run. At the start only those that hold taps or take packets in are known; the
+ * others are looked at when a diagnosis asks, which is at the end.
  */
 export async function readProcessAt(
   source: EvidenceSource,
@@ -42,7 +44,7 @@ export async function readProcessAt(
   phase: EvidencePhase,
 ): Promise<{ answer: RawEvidence; process?: ProcessState }> {
   const { answer, holders } = await readHolders(source, phase);
-  const holder = holders?.holders.find((one) => one.pid === pid);
+  const holder = holders && [...holders.holders, ...holders.softirqs].find((one) => one.pid === pid);
   if (holder || phase === 'before') return holder ? { answer, process: holder } : { answer };
   const own = await source.run(['vdiag:process', String(pid)], { phase });
   const value: unknown = own.status === 'ok' ? parseObject(own.text) : undefined;

@@ -1,4 +1,5 @@
 import { readlinkSync } from 'node:fs';
+import { isSoftirqThread } from '../base/kernel-threads.js';
 import { printable } from '../base/sanitize.js';
 import { eachProcess, namesIn, parseThread, readProcess, textOf, type ProcessState } from './processes.js';
 
@@ -9,6 +10,8 @@ export interface TapHolder extends ProcessState {
 
 export interface TapHolders {
   holders: TapHolder[];
+  /** Kernel threads that take in packets in place of an interrupt: `ksoftirqd/CPU`, and `napi/DEVICE-ID` of a threaded NAPI. */
+  softirqs: ProcessState[];
   /** The host has more open files than could be looked at in the time allowed. */
   incomplete: boolean;
 }
@@ -16,16 +19,21 @@ export interface TapHolders {
 /**
  * Looks through /proc/PID/fd for /dev/net/tun and reads the device's name from fdinfo (`iff:`, drivers/net/tun.c).
  * vhost kernel threads (`vhost-<pid>`, before 6.4 processes of their own) are added to the process they serve.
- * Device names are those of the namespace the device was made in.
+ * Device names are those of the namespace the device was made in. Threads that take packets in are found on the way
+ * (kernel/softirq.c; net/core/dev.c, napi_kthread_create).
  */
 export async function findTapHolders(limitMs: number): Promise<TapHolders> {
   const devices = new Map<number, Set<string>>();
   const vhost: { owner: number; pid: number }[] = [];
+  const softirqs: ProcessState[] = [];
   const complete = await eachProcess(limitMs, (pid) => {
     const files = namesIn(`/proc/${pid}/fd`);
     if (files.length === 0) {
-      const owner = /^vhost-(\d+)/.exec(textOf(`/proc/${pid}/comm`) ?? '')?.[1];
+      const comm = textOf(`/proc/${pid}/comm`) ?? '';
+      const owner = /^vhost-(\d+)/.exec(comm)?.[1];
       if (owner) vhost.push({ owner: Number(owner), pid });
+      const process = isSoftirqThread(comm) ? readProcess(pid) : undefined;
+      if (process) softirqs.push(process);
     }
     for (const fd of files) {
       if (linkOf(`/proc/${pid}/fd/${fd}`) !== '/dev/net/tun') continue;
@@ -40,7 +48,7 @@ export async function findTapHolders(limitMs: number): Promise<TapHolders> {
     const workers = vhost.filter((worker) => worker.owner === pid).flatMap((worker) => kernelThread(worker.pid));
     holders.push({ ...process, threads: [...process.threads, ...workers], devices: [...names].sort() });
   }
-  return { holders: holders.sort((a, b) => a.pid - b.pid), incomplete: !complete };
+  return { holders: holders.sort((a, b) => a.pid - b.pid), softirqs, incomplete: !complete };
 }
 
 function kernelThread(pid: number): ProcessState['threads'] {

@@ -34,6 +34,10 @@ const TRIALS: Record<string, readonly string[][]> = {
     // prettier-ignore
     ['tc', 'filter', 'add', 'dev', 'lo', 'egress', 'matchall', 'action', 'mirred', 'egress', 'redirect', 'dev', 'lo'],
   ],
+  'threaded-napi': [
+    ['ip', 'link', 'add', 'v0', 'type', 'veth', 'peer', 'name', 'v1'],
+    ['cat', '/sys/class/net/v0/threaded'],
+  ],
   tap: [['ip', 'tuntap', 'add', 'dev', 't0', 'mode', 'tap']],
   vxlan: [['ip', 'link', 'add', 'vx0', 'type', 'vxlan', 'id', '1', 'dstport', '4789', 'local', '127.0.0.1']],
   'iptables-legacy': [['iptables-legacy', '-A', 'FORWARD', '-p', 'tcp', '--dport', '1', '-j', 'DROP']],

@@ -1,3 +1,4 @@
+import { isSoftirqThread } from '../base/kernel-threads.js';
 import { fillTemplate } from '../base/template.js';
 import type { EventCursor } from '../events/cursor.js';
 import type { Device } from '../events/interned.js';
@@ -147,7 +148,11 @@ function segmentStats(cell: SegmentCell, begun: 0 | 1, trips: Trips, input: Summ
   // The reader of a socket has no device: the segment is that of the device where it began.
   const to = cursor.devices.all[cell.to];
   const place = to.id === 0 ? from : to;
-  const consumer = spec.to.role === 'deliver' && cell.tid !== 0 ? { pid: cell.pid, tid: cell.tid } : undefined;
+  const isReader = spec.to.role === 'deliver' && cell.tid !== 0;
+  // What a device receives is taken in by whatever task is interrupted, unless it is a thread that does this alone.
+  const isSoftirq = spec.to.role === 'receive' && isSoftirqThread(input.sched.comm(cell.tid) ?? '');
+  const consumer =
+    isReader || isSoftirq ? { pid: cell.pid, tid: cell.tid, ...(isSoftirq && { softirq: true as const }) } : undefined;
   const latency = cell.latency.stats();
   const data = (zh: boolean): Record<string, unknown> => ({
     from: { device: from.name },

@@ -149,8 +149,8 @@ export interface SegmentStats {
   device: string;
   fromDevice: string;
   netns: number;
-  /** Consumer that ended a `ring` or `socket` segment. */
-  consumer?: { pid: number; tid: number };
+  /** Who ended it: the reader of a `ring` or `socket`, or the kernel thread (`softirq`) that took a device's packets in. */
+  consumer?: { pid: number; tid: number; softirq?: true };
   latency: LatencyStats;
   /** Packets that entered it, and how many of these did not leave it. */
   entered: number;

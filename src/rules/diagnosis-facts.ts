@@ -43,6 +43,7 @@ const SEGMENT_MEMBERS: Record<string, FieldSpec> = {
   judgedMs: ms('the latency that is held against the budget'),
   consumerPid: number('process that took the packets out, 0: not known'),
   consumerTid: number('its thread'),
+  softirq: flag('it is a kernel thread that takes packets in: ksoftirqd, or that of a threaded NAPI'),
   from: text('address that this direction comes from'),
   to: text('address that this direction goes to'),
   flow: text('from → to'),

@@ -17,7 +17,7 @@ import type { Scenario } from './types.js';
 /** What a run needs to know of its ends before it begins: plain data. */
 export interface Endpoints {
   filter: Pick<TraceFilter, 'src' | 'dst' | 'ifindex'>;
-  /** Threads that read the taps concerned: their waits for a CPU are measured. */
+  /** Threads that read the taps concerned, or take packets in: their waits for a CPU are measured. */
   watchTids: number[];
   /** Devices of all namespaces, with their readers. */
   devices: HostDevice[];
@@ -55,7 +55,7 @@ export async function resolveEndpoints(
   const first = firstEnd(src);
   return {
     filter: filterOf(scenario, src, dst, named, all),
-    watchTids: threadsOf(concerned.length > 0 ? concerned : all),
+    watchTids: await threadsOf(concerned.length > 0 ? concerned : all, source),
     devices: all,
     ...(first && { first }),
   };
@@ -191,6 +191,9 @@ function within(devices: readonly HostDevice[]): Endpoints['filter'] {
 
 const indices = (devices: readonly HostDevice[]): number[] => [...new Set(devices.map(({ ifindex }) => ifindex))];
 
-function threadsOf(devices: readonly HostDevice[]): number[] {
-  return [...new Set(devices.flatMap(({ consumer }) => consumer?.tids ?? []))].slice(0, MAX_WATCHED);
+/** The readers first: they are few, and of the threads that take packets in a large host has one for each CPU. */
+async function threadsOf(devices: readonly HostDevice[], source: EvidenceSource): Promise<number[]> {
+  const readers = devices.flatMap(({ consumer }) => consumer?.tids ?? []);
+  const softirqs = (await readHolders(source, 'before')).holders?.softirqs ?? [];
+  return [...new Set([...readers, ...softirqs.map(({ pid }) => pid)])].slice(0, MAX_WATCHED);
 }

@@ -23,6 +23,29 @@ describe('readers of taps', () => {
     expect(read('tcpdump')).to.equal(0);
   });
 
+  it('are no readers who take in what a device receives, unless it is a kernel thread that does this alone', () => {
+    const takenInBy = (comm: string): unknown => {
+      const traffic = new Traffic();
+      traffic.writer.sched({ ts: US, probe: 'sched_switch', pid: 259, tid: 259, wait: US, comm });
+      const [inA, vma] = [
+        { dev: 'eth0', ifindex: 2, netns: 300 },
+        { dev: 'vma', ifindex: 3, netns: 100 },
+      ];
+      const packet = traffic.packet(MS, 'net_dev_queue', inA, echo(A, B, 1));
+      packet.hop(MS + US, 'net_dev_start_xmit', inA).hop(MS + 2 * US, 'net_dev_xmit', inA);
+      packet.hop(90 * MS, 'netif_receive_skb', vma, { pid: 259, tid: 259 });
+      const devices = [
+        { ...inA, name: 'eth0', kind: 'veth' },
+        { ...vma, name: 'vma', kind: 'veth' },
+      ];
+      const { segments } = traffic.analyse({ devices }).pairs[0];
+      return segments.find(({ spec }) => spec.id === 'link')?.consumer;
+    };
+    expect(takenInBy('napi/vma-259')).to.deep.equal({ pid: 259, tid: 259, softirq: true });
+    expect(takenInBy('ksoftirqd/1')).to.deep.equal({ pid: 259, tid: 259, softirq: true });
+    expect(takenInBy('qemu')).to.equal(undefined);
+  });
+
   it('are not who reads a socket to which the packet came after it had left the tap', () => {
     const traffic = new Traffic();
     const packet = traffic.packet(MS, 'netif_receive_skb', TAP1, echo(A, B, 1));

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { diagnose } from '../../src/diagnosis/diagnose.js';
 import type { EvidenceCollector } from '../../src/evidence/types.js';
+import type { SegmentStats } from '../../src/paths/types.js';
 import { loadLibrary } from '../../src/scenarios/library.js';
 import { analysis, latency, pair, segment } from '../support/analysis.js';
 import { noHost } from '../support/no-host.js';
@@ -61,7 +62,7 @@ const CASES: Case[] = [
 ];
 
 const rules = loadLibrary().diagnoses.filter(({ id }) =>
-  ['consumer-stopped', 'cpu-starved', 'consumer-not-reading'].includes(id),
+  ['consumer-stopped', 'cpu-starved', 'softirq-starved', 'consumer-not-reading', 'slow-forwarding'].includes(id),
 );
 
 function collectors({ waitShare, delayShare }: Reader): Map<string, EvidenceCollector> {
@@ -81,21 +82,42 @@ function collectors({ waitShare, delayShare }: Reader): Map<string, EvidenceColl
   );
 }
 
+/** The diagnoses of one segment, whose consumer is thread 268 and waited for a CPU as told. */
+async function told(one: SegmentStats, waits: { count: number; ms: number }, reader: Reader): Promise<string[]> {
+  const { diagnoses } = await diagnose({
+    analysis: analysis({
+      pairs: [pair([one], { roundTrips: latency(0, 0) })],
+      sched: [{ pid: 268, tid: 268, comm: 'guest-tapb', wait: latency(waits.ms, waits.count) }],
+    }),
+    ...{ rules, source: noHost, collectors: collectors(reader), run: { seconds: 10 } },
+    ...{ article: () => undefined, remedies: () => [], netnsPrefix: async () => '' },
+  });
+  return diagnoses.map(({ id }) => id);
+}
+
 describe('rules of who reads a tap', () => {
-  for (const { name, took, stuck, waits, reader, told } of CASES)
-    it(`${told}: the reader ${name}`, async () => {
+  for (const { name, took, stuck, waits, reader, told: expected } of CASES)
+    it(`${expected}: the reader ${name}`, async () => {
       const ring = segment('ring', 'tapb', took.ms, {
         ...{ latency: latency(took.ms, took.count), entered: took.count + stuck, lost: stuck },
         consumer: { pid: 268, tid: 268 },
       });
-      const { diagnoses } = await diagnose({
-        analysis: analysis({
-          pairs: [pair([ring], { roundTrips: latency(0, 0) })],
-          sched: [{ pid: 268, tid: 268, comm: 'guest-tapb', wait: latency(waits.ms, waits.count) }],
-        }),
-        ...{ rules, source: noHost, collectors: collectors(reader), run: { seconds: 10 } },
-        ...{ article: () => undefined, remedies: () => [], netnsPrefix: async () => '' },
-      });
-      expect(diagnoses.map(({ id }) => id)).to.deep.equal([told]);
+      expect(await told(ring, waits, reader)).to.deep.equal([expected]);
     });
+});
+
+describe('rules of who takes packets in', () => {
+  const starved = { waitShare: 0.98, delayShare: 0.4 };
+  const crossing = (more: Partial<SegmentStats>): SegmentStats => segment('stack', 'vma', 100, more);
+
+  it('softirq-starved: a kernel thread that waited for a CPU as long as the packets did', async () => {
+    const taken = crossing({ consumer: { pid: 268, tid: 268, softirq: true } });
+    expect(await told(taken, { count: 40, ms: 90 }, starved)).to.deep.equal(['softirq-starved']);
+  });
+
+  it('slow-forwarding: a kernel thread that hardly waited, or none that is known', async () => {
+    const taken = crossing({ consumer: { pid: 268, tid: 268, softirq: true } });
+    expect(await told(taken, { count: 40, ms: 0.02 }, starved)).to.deep.equal(['slow-forwarding']);
+    expect(await told(crossing({}), { count: 40, ms: 90 }, starved)).to.deep.equal(['slow-forwarding']);
+  });
 });

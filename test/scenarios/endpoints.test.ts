@@ -29,15 +29,19 @@ const HOLDERS = {
     },
   ],
 };
+const SOFTIRQS = [
+  { pid: 22, comm: 'ksoftirqd/1', state: 'S', cpus: '1', cgroup: '/', threads: [] },
+  { pid: 259, comm: 'napi/tap1-8193', state: 'S', cpus: '0-1', cgroup: '/', threads: [] },
+];
 const DOMAIN = `<domstatus><domain><name>shop &amp; co</name><devices>
   <disk><target dev='vda' bus='virtio'/></disk>
   <interface type='bridge'><source bridge='br1'/><target dev='vnet3'/></interface></devices></domain></domstatus>`;
 
 /** A host that answers from a table: what the evidence layer does with a recording. */
-function host(links: readonly object[] = LINKS): EvidenceSource {
+function host(links: readonly object[] = LINKS, holders: object = HOLDERS): EvidenceSource {
   const answers: Record<string, string> = {
     'ip -j -s -d link show': JSON.stringify(links),
-    'vdiag:tap-holders': JSON.stringify(HOLDERS),
+    'vdiag:tap-holders': JSON.stringify(holders),
     '/run/libvirt/qemu': 'autostart\nshop.xml',
     '/run/libvirt/qemu/shop.xml': DOMAIN,
   };
@@ -65,6 +69,11 @@ async function refusal(promise: Promise<unknown>): Promise<string> {
 }
 
 describe('ends of a run', () => {
+  it('come with the kernel threads that take packets in, after the readers', async () => {
+    const source = host(LINKS, { ...HOLDERS, softirqs: SOFTIRQS });
+    expect((await resolve({}, VMS, [], source)).watchTids).to.deep.equal([4711, 4719, 22, 259]);
+  });
+
   it('without flags are the taps of this host and the threads that read them', async () => {
     const { filter, watchTids, devices, first } = await resolve({});
     expect(filter).to.deep.equal({ ifindex: [5, 6, 7] });

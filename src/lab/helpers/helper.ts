@@ -6,6 +6,7 @@ import { writeSync } from 'node:fs';
 import { serveTap } from './guest.js';
 import { takeCpu } from './hog.js';
 import { changeHost } from './host.js';
+import { threadNapi } from './napi.js';
 import type { HelperWords } from './words.js';
 import { attachXdp } from './xdp.js';
 
@@ -17,7 +18,10 @@ try {
   if (name === 'lab-guest') serveTap(told, ready);
   else if (name === 'lab-hog') takeCpu(told, ready);
   else if (name === 'lab-host') changeHost(told, ready);
-  else {
+  else if (name === 'lab-napi') {
+    threadNapi(told);
+    ready();
+  } else {
     attachXdp(told);
     ready();
   }

@@ -48,19 +48,22 @@ export function need(what: string, result: number): number {
 }
 
 /** Where and how this process, and the threads that it starts from now on, may run. */
-export function runAs({ cpu, nice, policy }: Record<string, string | undefined>): void {
+export function runAs(told: Record<string, string | undefined>): void {
+  runThreadAs(0, told);
+  // Where sessions are groups of the scheduler's (CONFIG_SCHED_AUTOGROUP), nice counts within this one alone.
+  if (told.nice !== undefined && existsSync(AUTOGROUP)) writeFileSync(AUTOGROUP, told.nice);
+}
+
+/** Where and how another thread may run; 0 is this one. */
+export function runThreadAs(tid: number, { cpu, nice, policy }: Record<string, string | undefined>): void {
   const { setpriority, sched_setaffinity, sched_setscheduler } = libc();
   if (cpu !== undefined) {
     const mask = new Uint8Array(AFFINITY_BYTES);
     mask[Number(cpu) >> 3] = 1 << (Number(cpu) & 7);
-    need(`running on CPU ${cpu}`, sched_setaffinity(0, AFFINITY_BYTES, mask));
+    need(`running on CPU ${cpu}`, sched_setaffinity(tid, AFFINITY_BYTES, mask));
   }
-  if (nice !== undefined) {
-    need(`nice ${nice}`, setpriority(0, 0, Number(nice)));
-    // Where sessions are groups of the scheduler's (CONFIG_SCHED_AUTOGROUP), nice counts within this one alone.
-    if (existsSync(AUTOGROUP)) writeFileSync(AUTOGROUP, nice);
-  }
+  if (nice !== undefined) need(`nice ${nice}`, setpriority(0, tid, Number(nice)));
   if (policy === 'fifo') {
-    need('real-time priority', sched_setscheduler(0, SCHED_FIFO, Uint8Array.from([FIFO_PRIORITY, 0, 0, 0])));
+    need('real-time priority', sched_setscheduler(tid, SCHED_FIFO, Uint8Array.from([FIFO_PRIORITY, 0, 0, 0])));
   }
 }

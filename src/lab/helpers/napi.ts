@@ -1,0 +1,25 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { runThreadAs } from './libc.js';
+import type { HelperWords } from './words.js';
+
+/**
+ * Lets a thread take in what a device of this namespace receives (Documentation/networking/napi.rst, threaded NAPI), on
+ * the CPU and with the nice value told. It stays so until the device goes.
+ * @throws Error where the kernel has no such threads (before 5.12) or the driver has no NAPI just now
+ */
+export function threadNapi(told: HelperWords): void {
+  writeFileSync(`/sys/class/net/${told.device}/threaded`, '1');
+  const threads = readdirSync('/proc').filter(
+    (name) => /^\d+$/.test(name) && commOf(name).startsWith(`napi/${told.device}-`),
+  );
+  if (threads.length === 0) throw new Error(`${told.device} has no NAPI: switch generic receive offload on first`);
+  for (const tid of threads) runThreadAs(Number(tid), told);
+}
+
+function commOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, 'utf8');
+  } catch {
+    return '';
+  }
+}
