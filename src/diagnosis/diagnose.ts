@@ -29,6 +29,8 @@ export interface DiagnosisInput {
   netnsPrefix(netns: number): Promise<string>;
   /** Rules whose findings are everyday to the question that was asked: what rests on them alone is information. */
   ordinary?: readonly string[];
+  /** The user named both ends: what is between them is the question itself. */
+  endsNamed?: boolean;
   /** Lost events that may make something seem so that is not: forgeable() of src/capture/loss.ts. Absent: none. */
   lost?: number;
 }

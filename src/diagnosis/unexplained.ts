@@ -8,7 +8,7 @@ import { isBetween } from './flows.js';
 import { blindLines, lastSeen, lastSeenLines } from './last-seen.js';
 import { notCauses, observedLines } from './observed.js';
 import type { Diagnosis } from './types.js';
-import { exchanged, silences, silenceText, type Silence } from './unanswered.js';
+import { questionsOf, silences, silenceText, type Silence } from './unanswered.js';
 
 /**
  * What was seen and has no established cause, said as such: drops by where they were last seen and what freed them,
@@ -21,7 +21,7 @@ export async function unexplainedDiagnoses(
 ): Promise<Diagnosis[]> {
   return Promise.all([
     ...unexplainedDrops(input, open),
-    ...silences(input.analysis, causes).map((silence) => unexplainedSilence(input, silence)),
+    ...silences(input.analysis, causes, input.endsNamed ?? false).map((silence) => unexplainedSilence(input, silence)),
     ...unexplainedLatency(input, causes),
   ]);
 }
@@ -73,7 +73,7 @@ async function unexplainedSilence(input: DiagnosisInput, silence: Silence): Prom
   const names = {
     src: pair.a,
     dst: pair.b,
-    packets: exchanged(pair).asked,
+    packets: questionsOf(pair).asked,
     ...(last && { device: last.device, netns: last.netns, lastProbe: last.probe, lastDevice: last.device }),
   };
   const [summary, summaryZh] = silenceText(silence);

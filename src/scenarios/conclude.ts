@@ -36,6 +36,7 @@ export async function conclude(conclusion: Conclusion): Promise<Report> {
     remedies: (article, data) => remediesFor(article, data),
     run: runFacts(meta, end),
     ordinary: scenario.ordinary,
+    endsNamed: meta.parameters.src !== undefined && meta.parameters.dst !== undefined,
     lost: forgeable(lossOf(end.loss, analysis.loss)),
     netnsPrefix: (netns) => commandPrefix(source, netns || undefined),
   });

@@ -6,7 +6,7 @@ import type { SkbEvent } from '../../src/events/types.js';
 import type { PathView } from '../../src/paths/types.js';
 import { analysis, finding, pair } from '../support/analysis.js';
 
-async function ask(of: Partial<Analysis>, run = {}): Promise<Diagnosis[]> {
+async function ask(of: Partial<Analysis>, run = {}, endsNamed = false): Promise<Diagnosis[]> {
   const nothing = async (): Promise<{ status: 'missing'; why: string }> => ({ status: 'missing', why: 'no host' });
   const { diagnoses } = await diagnose({
     analysis: analysis(of),
@@ -16,6 +16,7 @@ async function ask(of: Partial<Analysis>, run = {}): Promise<Diagnosis[]> {
     article: () => undefined,
     remedies: () => [],
     run,
+    endsNamed,
     netnsPrefix: async () => '',
   });
   return diagnoses;
@@ -75,6 +76,21 @@ describe('what is not established', () => {
     expect(said.why[1].text).to.equal(
       'after that it was not seen to be forwarded, queued on another device or given to a socket',
     );
+  });
+
+  it('says of ARP without an answer so where the run is about these two ends', async () => {
+    const arp = event('queue', 'net_dev_queue', 'tap2', 0, {
+      packet: { src: '10.0.0.1', dst: '10.0.0.2', proto: 'ARP', icmpType: 0, flags: '' },
+    });
+    const asking = { packets: { forward: 4, reverse: 0 }, protocols: ['ARP'] };
+    const pairs = [pair([], { ...asking, linkPackets: asking.packets })];
+    const seen = { pairs, paths: [path('lost', [arp])] };
+    expect(await ask(seen)).to.deep.equal([]);
+    expect((await ask(seen, {}, true))[0]).to.include({
+      summary: '4 packets from 10.0.0.1 to 10.0.0.2 (ARP requests) got no answer; why is not established',
+    });
+    const probed = { ...seen, pairs: [{ ...pairs[0], a: '0.0.0.0' }] };
+    expect(await ask(probed, {}, true)).to.deep.equal([]);
   });
 
   it('says nothing of answers, of what asks for none, of what something found accounts for', async () => {
