@@ -35,7 +35,7 @@ const NEXT: Record<string, [en: string, zh: string]> = {
   transmit: ['the driver was not seen to accept it', '未见驱动接收'],
   transmitted: ['it was not seen to be received or read at the other end', '未见对端接收或读取'],
   deliver: ['no answer of that process was seen', '未见该进程的应答'],
-  free: ['nothing was seen of it or of an answer after that', '此后再未见到它或其应答'],
+  free: ['nothing was seen of it or of an answer', '再未见到它或其应答'],
 };
 
 /** The last point of a packet's path before it was dropped, or of all: bookkeeping points (clones, states) are no place. */
