@@ -35,7 +35,7 @@ export function silences(analysis: Analysis, causes: readonly Candidate[], named
 }
 
 /** Packets of either direction; that the other end answers ARP is no answer. */
-export function exchanged({ packets, linkPackets }: PairStats): { asked: number; heard: number } {
+function exchanged({ packets, linkPackets }: PairStats): { asked: number; heard: number } {
   return {
     asked: packets.forward - (linkPackets?.forward ?? 0),
     heard: packets.reverse - (linkPackets?.reverse ?? 0),

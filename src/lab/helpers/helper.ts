@@ -18,11 +18,8 @@ try {
   if (name === 'lab-guest') serveTap(told, ready);
   else if (name === 'lab-hog') takeCpu(told, ready);
   else if (name === 'lab-host') changeHost(told, ready);
-  else if (name === 'lab-napi') {
-    threadNapi(told);
-    ready();
-  } else {
-    attachXdp(told);
+  else {
+    (name === 'lab-napi' ? threadNapi : attachXdp)(told);
     ready();
   }
 } catch (error) {

@@ -1,4 +1,5 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
+import { namesIn, textOf } from '../../evidence/processes.js';
 import { runThreadAs } from './libc.js';
 import type { HelperWords } from './words.js';
 
@@ -9,17 +10,7 @@ import type { HelperWords } from './words.js';
  */
 export function threadNapi(told: HelperWords): void {
   writeFileSync(`/sys/class/net/${told.device}/threaded`, '1');
-  const threads = readdirSync('/proc').filter(
-    (name) => /^\d+$/.test(name) && commOf(name).startsWith(`napi/${told.device}-`),
-  );
+  const threads = namesIn('/proc').filter((pid) => textOf(`/proc/${pid}/comm`)?.startsWith(`napi/${told.device}-`));
   if (threads.length === 0) throw new Error(`${told.device} has no NAPI: switch generic receive offload on first`);
   for (const tid of threads) runThreadAs(Number(tid), told);
-}
-
-function commOf(pid: string): string {
-  try {
-    return readFileSync(`/proc/${pid}/comm`, 'utf8');
-  } catch {
-    return '';
-  }
 }
