@@ -27,7 +27,7 @@ const USAGE = `usage: npm run faults -- [FILTER ...] [options]
   --one-in N       one of N of the runs, which ones by the seed; N seeds in a row take them all (CI: 3)
   --json           one JSON document instead of the table
   --verify-remedy  run each article's remedy and look again, then its undo
-  --record DIR     keep a recording of each run that is precise: npm run record:faults takes them from there
+  --record DIR     keep a recording of each run: npm run record:faults takes what is precise and small from there
   --reports DIR    keep the JSON report of each run
   --gate           status 1 if too much is wrong or a false alarm, twice in a row, or too little is precise
   --jobs N         virtual machines at the same time (default: one for each processor, as memory allows); 1 disturbs the
@@ -137,7 +137,7 @@ async function runBatch({ kernel, cases }: Batch, wanted: Wanted): Promise<Score
     };
     const { fault, variant } = one.instance;
     const scored = scoredRun(one, result, { kernel, seed, variant: variantName(fault, variant) });
-    keep(wanted, kernel, result, { fault: fault.id, variant, kernel, seed }, scored.score === 'precise');
+    keep(wanted, kernel, result, { fault: fault.id, variant, kernel, seed });
     return scored;
   });
   for (const run of scored)
@@ -151,14 +151,13 @@ function keep(
   kernel: Where,
   { outcome, report, recording }: RunResult,
   made: RecordedCase,
-  precise: boolean,
 ): void {
   const write = (folder: string, ending: string, content: string | Uint8Array): void => {
     mkdirSync(join(folder, kernel), { recursive: true });
     writeFileSync(join(folder, kernel, `${outcome.id}.${ending}`), content);
   };
   if (reports !== undefined && report) write(reports, 'json', `${JSON.stringify(report, undefined, 2)}\n`);
-  if (record === undefined || !recording || !precise) return;
+  if (record === undefined || !recording) return;
   write(record, 'vdiag', recording);
   write(record, 'case.json', JSON.stringify(made));
 }
