@@ -28,12 +28,15 @@ export const link: EvidenceCollector = {
     'A network device: up or not, MTU, kind, bridge port state, tunnel, XDP, and what it dropped during the run.',
   params: {
     device: 'device',
+    index: 'its ifindex: a device of that name with another one is not it; absent: the name is enough',
     frame: 'length of a frame with its Ethernet header, bytes',
     length: 'length of an IP packet, bytes',
   },
   members: {
     exists: 'there is such a device in the namespace',
     device: 'its name',
+    change:
+      'what happened to it during the run: `made`, `removed`, `set up`, `set down`; empty: nothing; null: not known before',
     index: 'ifindex',
     up: 'it is set up (IFF_UP)',
     carrier: 'it has a carrier (LOWER_UP)',
@@ -89,10 +92,13 @@ export const link: EvidenceCollector = {
     const answer = await source.run(LINKS, where(params, 'after'));
     const links = answer.status === 'ok' ? parseLinks(answer.text) : undefined;
     if (!links) return unknown(whyNot(answer), command);
-    const after = links.find((one) => one.name === device);
-    if (!after)
-      return known({ exists: false, device, up: false }, command, `${device} does not exist in this network namespace`);
     const before = parseLinks(textOfAnswer(await source.run(LINKS, where(params, 'before'))) ?? '-');
+    const index = numberParam(params, 'index');
+    const after = links.find((one) => one.name === device && (index === undefined || one.index === index));
+    if (!after) {
+      const value = { exists: false, device, change: 'removed', up: false };
+      return known(value, command, `${device} does not exist in this network namespace`);
+    }
     return known({ ...valueOf(after, before, prefix), ...sizeOf(after, params, prefix) }, command, textOf(after));
   },
 };
@@ -108,6 +114,7 @@ function valueOf(link: Link, before: Link[] | undefined, prefix: string) {
   return {
     exists: true,
     device: link.name,
+    change: before ? changeOf(was, link) : null,
     index: link.index,
     up: link.flags.includes('UP'),
     carrier: link.flags.includes('LOWER_UP'),
@@ -149,6 +156,12 @@ function valueOf(link: Link, before: Link[] | undefined, prefix: string) {
     upCommand: `${prefix}ip link set dev ${link.name} up`,
     portUpCommand: `${prefix}bridge link set dev ${link.name} state 3`,
   };
+}
+
+function changeOf(was: Link | undefined, link: Link): string {
+  if (!was) return 'made';
+  const [before, after] = [was, link].map(({ flags }) => flags.includes('UP'));
+  return before === after ? '' : after ? 'set up' : 'set down';
 }
 
 /** Whether a frame fits: bridges and veth let a VLAN tag pass beyond the MTU (is_skb_forwardable, include/linux/netdevice.h). */

@@ -30,6 +30,28 @@ const links = (...list: object[]): Record<string, string> => ({
   'ip -j -s -d link show': JSON.stringify(list),
 });
 
+describe('evidence: link, what happened to it', () => {
+  const asked = 'ip -j -s -d link show';
+  const shown = (flags: string[], ifindex = 9): string => JSON.stringify([link('c4', 1500, { ifindex, flags })]);
+  const [up, down] = [shown(['UP']), shown([])];
+  const cases: [change: string | null, before: string | undefined, after: string][] = [
+    ['', up, up],
+    ['', down, down],
+    ['set up', down, up],
+    ['set down', up, down],
+    ['made', '[]', up],
+    ['removed', up, '[]'],
+    ['removed', '[]', '[]'],
+    ['removed', up, shown(['UP'], 11)],
+    [null, undefined, up],
+  ];
+  for (const [change, before, after] of cases)
+    it(`${change ?? 'not known'}: ${before ?? 'not asked'} became ${after}`, async () => {
+      const answers = { [`after ${asked}`]: after, ...(before !== undefined && { [`before ${asked}`]: before }) };
+      expect(await valueOf('link', answers, { device: 'c4', index: 9 })).to.include({ change });
+    });
+});
+
 describe('evidence: path-mtu', () => {
   const route = (answer: object): Record<string, string> => ({ 'ip -j route get 10.0.0.9': JSON.stringify([answer]) });
   const host = { ...links(link('eth0', 1500), link('wan', 1400)), ...route({ dst: '10.0.0.9', dev: 'wan' }) };
