@@ -1,7 +1,7 @@
 import type { SegmentStats } from '../paths/types.js';
 
-/** Below this many samples a p99 is only the maximum, and one hiccup of a busy host would be an alarm. */
-const ENOUGH_FOR_P99 = 100;
+/** Below this many samples a p99 is the two or three longest, and one hiccup of a busy host would be an alarm. */
+const ENOUGH_FOR_P99 = 300;
 
 /** Which quantile of a segment is held against its budget: the scenario's, or the p99, or with few samples the p90. */
 export function judgedQuantile({ spec, latency }: SegmentStats): 'p50' | 'p90' | 'p99' {

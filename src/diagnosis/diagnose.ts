@@ -200,7 +200,8 @@ function mergeSame(candidates: Candidate[]): Candidate[] {
 
 async function finish(candidate: Candidate, input: DiagnosisInput): Promise<Diagnosis> {
   const { rule, subject, data, names } = candidate;
-  const netns = Number(subject.data.netns ?? 0);
+  // What is to be changed may be in another namespace than where it shows.
+  const netns = Number(names.netns) || Number(subject.data.netns ?? 0);
   const values = {
     ...subject.data,
     ...Object.assign({}, ...Object.values(data.evidence as object)),

@@ -47,9 +47,9 @@ describe('a diagnosis when events were lost', () => {
 
   it('is only likely when the slow samples may come of lost events', async () => {
     const slow = (p50: number): Analysis =>
-      analysis({ pairs: [pair([segment('ring', 'tap1', 400, { latency: { ...latency(400), p50, p90: p50 } })])] });
+      analysis({ pairs: [pair([segment('ring', 'tap1', 400, { latency: { ...latency(400, 400), p50, p90: p50 } })])] });
     const over = rule({ all: [{ fact: 'subject', path: '$.overBudget', operator: 'equal', value: true }] });
-    // 200 samples, budget 1 ms: held against it is the p99.
+    // 400 samples, budget 1 ms: held against it is the p99.
     expect(await confidence(slow(0.1), over, 0)).to.equal('established');
     expect(await confidence(slow(0.1), over, 10)).to.equal('likely');
     expect(await confidence(slow(400), over, 10)).to.equal('established');

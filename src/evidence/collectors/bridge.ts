@@ -12,11 +12,10 @@ import {
   where,
   whyNot,
 } from '../facts.js';
-import { parseLinks } from '../parsers/links.js';
+import { LINKS, parseLinks } from '../parsers/links.js';
 import { shellWord } from '../shell-words.js';
 import type { EvidenceCollector } from '../types.js';
 
-const LINKS = ['ip', '-j', '-s', '-d', 'link', 'show'];
 const FDB = ['bridge', '-j', 'fdb', 'show'];
 const VLANS = ['bridge', '-j', 'vlan', 'show'];
 

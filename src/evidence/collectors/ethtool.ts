@@ -1,5 +1,5 @@
 import { commandPrefix, delta, deviceParam, known, textOfAnswer, unknown, unnamed, where } from '../facts.js';
-import { parseLinks } from '../parsers/links.js';
+import { LINKS, parseLinks } from '../parsers/links.js';
 import { lossCounters, parseFeatures, parseFields, parseRings } from '../parsers/ethtool.js';
 import { shellWord } from '../shell-words.js';
 import type { EvidenceCollector, EvidenceParams, EvidencePhase, EvidenceSource } from '../types.js';
@@ -37,7 +37,7 @@ export const ethtool: EvidenceCollector = {
 
   async before(source, netns) {
     const at = { netns, phase: 'before' } as const;
-    const answer = await source.run(['ip', '-j', '-s', '-d', 'link', 'show'], at);
+    const answer = await source.run(LINKS, at);
     const links = parseLinks(textOfAnswer(answer) ?? '-') ?? [];
     const physical = links
       .filter((link) => link.kind === 'physical' && !link.name.startsWith('-'))

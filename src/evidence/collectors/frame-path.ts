@@ -31,6 +31,7 @@ const NONE = {
   holdersText: '',
   xdp: '',
   device: '',
+  netns: 0,
   inPort: '',
   bridge: '',
   portState: '',
@@ -72,6 +73,7 @@ export const framePath: EvidenceCollector = {
     holdersText: 'those, with their Ethernet addresses; empty without',
     xdp: 'XDP programs on devices that the frame, or an answer to it, can come in by: `drop_all on eth0 in web`; empty without',
     device: 'device that the trouble is on; empty without',
+    netns: 'inode number of its network namespace; 0 without',
     inPort: 'port that the frame enters the bridge by; empty without one',
     bridge: 'the bridge; empty without one',
     portState: 'state of the port that does not forward; empty without',
@@ -155,7 +157,11 @@ async function sent(
   const macs = new Set(holders.map(({ mac }) => mac));
   if (macs.size > 1) {
     const troubleText = `${neighbour} is the address of ${macs.size} machines: ${value.holdersText}`;
-    return known({ ...value, trouble: 'duplicate', troubleText, device: start.name }, command, troubleText);
+    return known(
+      { ...value, trouble: 'duplicate', troubleText, device: start.name, netns: start.netns },
+      command,
+      troubleText,
+    );
   }
   if (owner && usedMac !== '' && owner.mac !== '' && usedMac !== owner.mac) {
     const troubleText = `${neighbour} dev ${start.name} lladdr ${usedMac} ${state}, but ${placeOf(owner)} has ${owner.mac}`;
@@ -164,7 +170,11 @@ async function sent(
       fixCommand: `${prefix}${shellLine(['ip', 'neigh', 'del', neighbour, 'dev', start.name])}`,
       undoCommand: `${prefix}${shellLine(at)}`,
     };
-    return known({ ...value, ...commands, trouble: 'mac', troubleText, device: start.name }, command, troubleText);
+    return known(
+      { ...value, ...commands, trouble: 'mac', troubleText, device: start.name, netns: start.netns },
+      command,
+      troubleText,
+    );
   }
   return judged(source, value, way, crossingsOf(segment, way), owner?.mac ?? '', command);
 }
@@ -180,7 +190,8 @@ async function judged(
   const said = way.map(placeOf).join(' → ');
   const down = downOn([...way, ...crossings.map(({ bridge }) => bridge)]);
   if (down) {
-    const value = { ...base, trouble: 'down', troubleText: down.text, device: down.at.name, ...commandsFor(down) };
+    const at = { device: down.at.name, netns: down.at.netns };
+    const value = { ...base, trouble: 'down', troubleText: down.text, ...at, ...commandsFor(down) };
     return known(value, `${prefixOf(down.at)}ip link show dev ${down.at.name}`, `${down.text} (${said})`);
   }
   for (const crossing of crossings) {
@@ -191,6 +202,7 @@ async function judged(
       trouble: found.trouble,
       troubleText: found.text,
       device: found.at.name,
+      netns: found.at.netns,
       inPort: crossing.in.name,
       bridge: crossing.bridge.name,
       portState: found.state ?? '',

@@ -12,14 +12,13 @@ import {
   where,
   whyNot,
 } from '../facts.js';
-import { parseLinks, type Link } from '../parsers/links.js';
+import { LINKS, parseLinks, type Link } from '../parsers/links.js';
 import { shellWord } from '../shell-words.js';
 import type { EvidenceCollector, EvidenceParams } from '../types.js';
 
 const ETHERNET_HEADER = 14;
 /** Bytes of a VLAN tag. */
 const VLAN_TAG = 4;
-const LINKS = ['ip', '-j', '-s', '-d', 'link', 'show'];
 
 /** The state of a network device (rtnetlink), and of the bridge port or tunnel it is. */
 export const link: EvidenceCollector = {

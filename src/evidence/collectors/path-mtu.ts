@@ -13,7 +13,7 @@ import {
   whyNot,
 } from '../facts.js';
 import { parseAddress } from '../firewall/address-match.js';
-import { parseLinks, type Link } from '../parsers/links.js';
+import { LINKS, parseLinks, type Link } from '../parsers/links.js';
 import { shellWord } from '../shell-words.js';
 import type { EvidenceCollector, EvidenceParams, EvidenceSource } from '../types.js';
 
@@ -51,7 +51,7 @@ export const pathMtu: EvidenceCollector = {
     if (!parseAddress(dst)) return unknown(`"${dst}" is not an IP address`, command);
     const [routeAnswer, linksAnswer] = await Promise.all([
       source.run(['ip', '-j', 'route', 'get', dst], where(params, 'after')),
-      source.run(['ip', '-j', '-s', '-d', 'link', 'show'], where(params, 'after')),
+      source.run(LINKS, where(params, 'after')),
     ]);
     const route = routeAnswer.status === 'ok' ? parseObjects(routeAnswer.text)?.[0] : undefined;
     const links = parseLinks(textOfAnswer(linksAnswer) ?? '-');

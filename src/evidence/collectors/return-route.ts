@@ -1,4 +1,5 @@
-import { known, textParam } from '../facts.js';
+import { known, textOfAnswer, textParam, where } from '../facts.js';
+import { LINKS, parseLinks } from '../parsers/links.js';
 import type { EvidenceCollector } from '../types.js';
 import { route } from './route.js';
 
@@ -9,6 +10,7 @@ export const returnRoute: EvidenceCollector = {
   params: { address: 'address that packets are for', peer: 'address that they come from' },
   members: {
     local: 'the address is of this namespace',
+    down: 'the device that has the address is known not to be set up',
     type: 'type of the route back, as `route` tells it: `none` without one',
     device: 'device that the answer would leave by; empty without',
     gateway: 'next hop of the answer; empty without',
@@ -22,12 +24,15 @@ export const returnRoute: EvidenceCollector = {
     if (!own.known) return own;
     const local = own.value.type === 'local';
     if (!local) {
-      const nothing = { local, type: '', device: '', gateway: '', error: '' };
+      const nothing = { local, down: false, type: '', device: '', gateway: '', error: '' };
       return known(nothing, own.source, `${address} is not an address of this network namespace`);
     }
     const back = await route.collect(source, { netns, dst: peer, src: address });
     if (!back.known) return back;
     const { type, device, gateway, error } = back.value;
-    return known({ local, type, device, gateway, error }, back.source, `the way back: ${back.text}`);
+    const links = parseLinks(textOfAnswer(await source.run(LINKS, where(params, 'after'))) ?? '-');
+    const holder = links?.find(({ name }) => name === own.value.holder);
+    const down = holder !== undefined && !holder.flags.includes('UP');
+    return known({ local, down, type, device, gateway, error }, back.source, `the way back: ${back.text}`);
   },
 };

@@ -13,7 +13,7 @@ import {
   where,
 } from '../facts.js';
 import { addressFits, parseAddress } from '../firewall/address-match.js';
-import { parseLinks } from '../parsers/links.js';
+import { LINKS, parseLinks } from '../parsers/links.js';
 import { shellLine } from '../shell-words.js';
 import type { EvidenceCollector, EvidenceParams, EvidenceSource } from '../types.js';
 
@@ -148,9 +148,7 @@ function isUsable(route: Record<string, unknown>): boolean {
 }
 
 async function deviceMtu(source: EvidenceSource, params: EvidenceParams, device: string): Promise<number | null> {
-  const links = parseLinks(
-    textOfAnswer(await source.run(['ip', '-j', '-s', '-d', 'link', 'show'], where(params, 'after'))) ?? '-',
-  );
+  const links = parseLinks(textOfAnswer(await source.run(LINKS, where(params, 'after'))) ?? '-');
   return links?.find((link) => link.name === device)?.mtu ?? null;
 }
 

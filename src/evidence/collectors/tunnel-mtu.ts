@@ -11,11 +11,10 @@ import {
   where,
   whyNot,
 } from '../facts.js';
-import { parseLinks, type Link } from '../parsers/links.js';
+import { LINKS, parseLinks, type Link } from '../parsers/links.js';
 import { shellWord } from '../shell-words.js';
 import type { EvidenceCollector } from '../types.js';
 
-const LINKS = ['ip', '-j', '-s', '-d', 'link', 'show'];
 /** Bytes that a tunnel adds before the inner IP packet: outer IP, UDP, its own header, inner Ethernet. */
 const OVERHEAD: Record<string, number> = { vxlan: 8 + 8 + 14, geneve: 8 + 8 + 14, gre: 4, ipip: 0 };
 const IP_HEADER = { 4: 20, 6: 40 };

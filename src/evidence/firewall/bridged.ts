@@ -26,7 +26,7 @@ export async function bridgedBy(
 
 /** Whether a device is a port of a bridge, or the bridge: while a packet is bridged it may be at either. */
 async function isBridgePort(source: EvidenceSource, netns: number | undefined, device: string): Promise<boolean> {
-  const answer = await source.run(['ip', '-j', '-s', '-d', 'link', 'show'], where({ netns }, 'after'));
+  const answer = await source.run(LINKS, where({ netns }, 'after'));
   const links = parseObjects(textOfAnswer(answer) ?? '') ?? [];
   const info = objectIn(links.find((one) => stringIn(one, 'ifname') === device) ?? {}, 'linkinfo');
   return stringIn(info, 'info_slave_kind') === 'bridge' || stringIn(info, 'info_kind') === 'bridge';

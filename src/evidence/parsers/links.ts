@@ -1,5 +1,8 @@
 import { isObject, numberIn, objectIn, parseObjects, stringIn } from '../facts.js';
 
+/** What asks for all devices of a namespace, always so that it is asked once. */
+export const LINKS = ['ip', '-j', '-s', '-d', 'link', 'show'];
+
 /** A network device as `ip -j -s -d link show` tells it. */
 export interface Link {
   index: number;
