@@ -11,9 +11,20 @@ const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
  * An article's remedies with their templates filled from a diagnosis. Nothing that came from a packet, a device's name or
  * another program can turn a command into another: values are quoted as single words, and one that holds control
  * characters or would read as an option is not used at all. A value that is missing is shown by its name in capitals
- * (`DEVICE`). A remedy whose command could not be built is left out; so is a `verify`, `undo` or `persist`.
+ * (`DEVICE`). A remedy whose command could not be built is left out; so is a `verify`, `undo` or `persist`. Of remedies that
+ * came to the same command the first is given, with how to keep it if another one tells.
  */
 export function remediesFor(article: Article, data: TemplateData): Remedy[] {
+  const remedies = new Map<string, Remedy>();
+  for (const remedy of filledRemedies(article, data)) {
+    const same = remedies.get(remedy.do);
+    if (!same) remedies.set(remedy.do, remedy);
+    else if (same.persist === undefined && remedy.persist !== undefined) same.persist = remedy.persist;
+  }
+  return [...remedies.values()];
+}
+
+function filledRemedies(article: Article, data: TemplateData): Remedy[] {
   return article.remedies.flatMap((remedy) => {
     const action = fillCommand(remedy.do, data);
     if (action === undefined) return [];

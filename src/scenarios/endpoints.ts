@@ -5,7 +5,7 @@ import { didYouMean } from '../base/suggest.js';
 import { MAX_FILTER_ENTRIES } from '../bpf/filter.js';
 import type { TraceFilter } from '../capture/types.js';
 import { readHolders } from '../evidence/holders.js';
-import { type Link, parseLinks } from '../evidence/parsers/links.js';
+import { type Link, LINKS, parseLinks } from '../evidence/parsers/links.js';
 import type { TapHolder } from '../evidence/tap-holders.js';
 import type { EvidenceSource } from '../evidence/types.js';
 import type { HostDevice } from '../paths/host-devices.js';
@@ -28,7 +28,6 @@ export interface Endpoints {
 /** One end as it was asked for: an address or prefix, or the devices of a guest. */
 type End = { address: string } | { devices: HostDevice[] };
 
-const LINKS = ['ip', '-j', '-s', '-d', 'link', 'show'];
 /** Kinds of device behind which a guest is. */
 const GUEST_KINDS = ['tap', 'macvtap'];
 const MAX_WATCHED = 64;

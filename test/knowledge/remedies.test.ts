@@ -59,6 +59,19 @@ describe('remedies filled from a diagnosis', () => {
     expect(remediesFor(article, { deleteCommand: 'iptables -D INPUT 1' })).to.have.lengthOf(1);
   });
 
+  it('gives a command once, and how to keep it', () => {
+    const article = articleWith([
+      { do: '{{fixCommand}}', effect: 'one', risk: 'medium' },
+      { do: 'ip link set dev {{device}} up', effect: 'two', risk: 'low', persist: 'in netplan' },
+      { do: 'ip -d link show dev {{device}}', effect: 'three', risk: 'none' },
+    ]);
+    expect(remediesFor(article, { device: 'tap1', fixCommand: 'ip link set dev tap1 up' })).to.deep.equal([
+      { do: 'ip link set dev tap1 up', effect: 'one', risk: 'medium', persist: 'in netplan' },
+      { do: 'ip -d link show dev tap1', effect: 'three', risk: 'none' },
+    ]);
+    expect(remediesFor(article, { device: 'tap1', fixCommand: 'reboot' })).to.have.lengthOf(3);
+  });
+
   it('shows sample commands where no diagnosis fills them', () => {
     const remedy = {
       do: '{{changeCommand}}',

@@ -1,4 +1,5 @@
 import { isDeviceName, parseObjects, stringIn, textOfAnswer, where, objectIn } from '../facts.js';
+import { LINKS } from '../parsers/links.js';
 import type { EvidenceSource } from '../types.js';
 import type { FirewallChain } from './model.js';
 
