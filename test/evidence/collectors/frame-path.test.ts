@@ -144,6 +144,7 @@ describe('the way of a frame', () => {
     expect(await sent({ b: { up: false } })).to.include({
       trouble: 'down',
       device: 'eth0',
+      netns: B,
       fixCommand: 'ip netns exec b ip link set dev eth0 up',
     });
   });
