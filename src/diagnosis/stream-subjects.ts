@@ -39,6 +39,7 @@ export function streamData(stream: StreamStats, pair: PairStats): Data {
     againPercent: stream.segments > 0 ? Math.round((1000 * stream.again) / stream.segments) / 10 : 0,
     needless: stream.needless,
     arrivedBefore: stream.arrivedBefore,
+    againUnaccounted: Math.max(0, stream.again - stream.arrivedBefore - stream.reordered.count),
     repeats: stream.mostRepeats,
     longestWaitMs: Math.round(stream.longestWaitMs),
     longestWait: ms(stream.longestWaitMs),

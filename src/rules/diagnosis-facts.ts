@@ -120,6 +120,7 @@ const STREAM_MEMBERS: Record<string, FieldSpec> = {
   againPercent: number('of the segments with data, percent'),
   needless: number('retransmissions of data whose acknowledgement had been seen'),
   arrivedBefore: number('retransmissions of data that had reached a receiver on this host'),
+  againUnaccounted: number('retransmissions of neither that nor what came out of order'),
   localSrc: text('the sender, if it is on this host; else empty'),
   localDst: text('the receiver, likewise'),
   repeats: number('most retransmissions of one segment in a row'),
