@@ -13,6 +13,10 @@ const UNEXPLAINED = ['drop-not-established', 'latency-not-established', 'no-answ
 const COMMANDS =
   /^(arping|ausearch|bpftool|bridge|cat|conntrack|dmesg|ethtool|free|grep|ip|iptables|iptables-save|ipvsadm|kill|lsmod|mpstat|nstat|ovs-appctl|ping|renice|ss|sysctl|systemctl|taskset|tc|tcpdump|traceroute|vdiag|virsh) /;
 
+/** What shows or changes one network namespace. */
+const OF_A_NAMESPACE =
+  /^(arping|bridge|conntrack|ip|iptables|ip6tables|nft|nstat|ss|tc) |^(cat|grep .*) \/proc\/net\/(?!softnet_stat)/;
+
 const PARTS = ['do', 'effect', 'verify', 'undo', 'persist'] as const;
 
 function placeholders(remedy: Remedy): Record<string, string[]> {
@@ -92,6 +96,13 @@ describe('the articles', () => {
           expect(spawnSync('sh', ['-n', '-c', line]).status, line).to.equal(0);
         }
       });
+    });
+
+    it(`look at the network namespace that they are about: ${id}`, () => {
+      // It is about another machine.
+      if (id === 'l4/refused-from-outside') return;
+      for (const { do: action, verify = '', undo = '' } of bothLanguages(id).flatMap(({ remedies }) => remedies))
+        for (const command of [action, verify, undo]) expect(command).to.not.match(OF_A_NAMESPACE);
     });
 
     it(`offer a way back from what changes something: ${id}`, () => {
