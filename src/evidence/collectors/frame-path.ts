@@ -12,7 +12,7 @@ import {
 } from '../facts.js';
 import { parseAddress } from '../firewall/address-match.js';
 import { crossingsOf, type Crossing } from '../l2/crossing.js';
-import { commandsFor, downOn, placeOf, prefixOf, troubleOf } from '../l2/trouble.js';
+import { commandsFor, downOn, placeOf, prefixOf, troubleOf, twinsIn } from '../l2/trouble.js';
 import { shellLine } from '../shell-words.js';
 import type { EvidenceCollector, EvidenceParams, EvidenceSource } from '../types.js';
 import { EthernetSegment, readWiring, type WiredDevice } from '../wiring.js';
@@ -61,7 +61,7 @@ export const framePath: EvidenceCollector = {
   members: {
     found: 'where the frame has to go is known',
     trouble:
-      "`down`: a device on the way; `blocked`, `isolated`, `vlan`, `fdb`: a bridge on the way; `mac`: the neighbour entry has an address that is not the neighbour's; `duplicate`: several machines have the IP address; empty: nothing was found",
+      "`down`: a device on the way; `blocked`, `isolated`, `vlan`, `fdb`: a bridge on the way; `mac`: the neighbour entry has an address that is not the neighbour's; `twin`: two machines have one Ethernet address; `duplicate`: several machines have the IP address; empty: nothing was found",
     troubleText: 'that in words; empty without',
     neighbour: 'IP address of the next hop; empty when a bridge was looked at',
     state: 'state of the neighbour entry for it; empty without one',
@@ -128,7 +128,7 @@ async function bridged(
     usedMac,
     ...ownerMembers(owner, holders),
   };
-  return judged(source, base, way, crossings, usedMac, command);
+  return judged(source, segment, base, way, crossings, usedMac, command);
 }
 
 /** The frame as a host sends it: to the next hop, with the address that its neighbour entry has. */
@@ -176,11 +176,12 @@ async function sent(
       troubleText,
     );
   }
-  return judged(source, value, way, crossingsOf(segment, way), owner?.mac ?? '', command);
+  return judged(source, segment, value, way, crossingsOf(segment, way), owner?.mac ?? '', command);
 }
 
 async function judged(
   source: EvidenceSource,
+  segment: EthernetSegment,
   base: typeof NONE,
   way: readonly WiredDevice[],
   crossings: readonly Crossing[],
@@ -193,6 +194,12 @@ async function judged(
     const at = { device: down.at.name, netns: down.at.netns };
     const value = { ...base, trouble: 'down', troubleText: down.text, ...at, ...commandsFor(down) };
     return known(value, `${prefixOf(down.at)}ip link show dev ${down.at.name}`, `${down.text} (${said})`);
+  }
+  const twin = twinsIn(segment, [...new Set([mac, ...way.map((device) => device.mac)])]);
+  if (twin) {
+    const at = { device: twin.at.name, netns: twin.at.netns, mac: twin.mac ?? '' };
+    const value = { ...base, trouble: 'twin', troubleText: twin.text, ...at, ...commandsFor(twin) };
+    return known(value, `${prefixOf(twin.at)}ip link show dev ${twin.at.name}`, twin.text);
   }
   for (const crossing of crossings) {
     const found = await troubleOf(source, crossing, mac);

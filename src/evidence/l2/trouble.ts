@@ -1,15 +1,17 @@
 import { stringIn } from '../facts.js';
 import { shellLine, shellWord } from '../shell-words.js';
 import type { EvidenceSource } from '../types.js';
-import type { WiredDevice } from '../wiring.js';
+import type { EthernetSegment, WiredDevice } from '../wiring.js';
 import { fdbEntryOf, vlansOf, vlanText, type Crossing } from './crossing.js';
 
 /** What keeps frames from going on, with the device that it is about, and the words for a report. */
 export interface Trouble {
-  trouble: 'down' | 'blocked' | 'isolated' | 'vlan' | 'fdb';
+  trouble: 'down' | 'twin' | 'blocked' | 'isolated' | 'vlan' | 'fdb';
   /** Device to change. */
   at: WiredDevice;
   text: string;
+  /** The address that two machines have. */
+  mac?: string;
   /** Without the words that enter the namespace of `at`. */
   fix: string[];
   undo: string[];
@@ -26,6 +28,35 @@ export function downOn(way: readonly WiredDevice[]): Trouble | undefined {
   if (!at) return undefined;
   const command = (state: string): string[] => ['ip', 'link', 'set', 'dev', at.name, state];
   return { trouble: 'down', at, text: `${placeOf(at)} is down`, fix: command('up'), undo: command('down') };
+}
+
+/**
+ * Two machines of the segment with one Ethernet address: a bridge sends frames for it to the one that it heard last, and
+ * what one sends to the other back to where it came from. Bonds and bridges share an address with what belongs to them.
+ * @param macs addresses that are looked for, in small letters
+ */
+export function twinsIn(segment: EthernetSegment, macs: readonly string[]): Trouble | undefined {
+  const machines = segment.devices.filter(
+    ({ kind, master, flags }) => kind !== 'bridge' && master === '' && flags.includes('UP'),
+  );
+  const mac = macs.find((one) => one !== '' && machines.filter((device) => device.mac === one).length > 1);
+  if (mac === undefined) return undefined;
+  const twins = machines.filter((device) => device.mac === mac);
+  const at = twins.at(-1)!;
+  const command = (to: string): string[] => ['ip', 'link', 'set', 'dev', at.name, 'address', to];
+  const free = freeMac(mac, new Set(segment.devices.map((device) => device.mac)));
+  const text = `${mac} is the Ethernet address of ${twins.map(placeOf).join(' and of ')}`;
+  return { trouble: 'twin', at, text, mac, fix: command(free), undo: command(mac) };
+}
+
+/** The next address, of those that administrators give out, that none of the segment has. */
+function freeMac(mac: string, taken: ReadonlySet<string>): string {
+  const [first, ...rest] = mac.split(':').map((byte) => Number.parseInt(byte, 16));
+  for (let last = rest[4]! + 1; ; last++) {
+    const bytes = [first! | 2, ...rest.slice(0, 4), last & 255];
+    const free = bytes.map((byte) => byte.toString(16).padStart(2, '0')).join(':');
+    if (!taken.has(free) || (last & 255) === rest[4]) return free;
+  }
 }
 
 /** What keeps a bridge from passing a frame from one port to the other. */
