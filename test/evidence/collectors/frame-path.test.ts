@@ -199,6 +199,19 @@ describe('the way of a frame', () => {
     expect(value).to.include({ trouble: 'duplicate', holders: 2 });
   });
 
+  it('is lost where two machines have one Ethernet address, and names one that none has', async () => {
+    const value = await sent({ a: { mac: MAC_B }, vmb: { mac: '02:77:00:00:00:03' } });
+    expect(value).to.include({ trouble: 'twin', mac: MAC_B });
+    expect(value.text).to.match(new RegExp(`^${MAC_B} is the Ethernet address of eth0 .+ and of eth0 `));
+    expect(value.fixCommand).to.match(/ip link set dev eth0 address 02:77:00:00:00:04$/);
+    expect(value.undoCommand).to.match(new RegExp(`ip link set dev eth0 address ${MAC_B}$`));
+  });
+
+  it('is open where one of the two that have one Ethernet address is not set up', async () => {
+    const value = await sent({ a: { mac: MAC_B }, b: { up: false } });
+    expect(value.trouble).not.to.equal('twin');
+  });
+
   it('is not known when the device is not there', async () => {
     const fact = await COLLECTORS.get('frame-path')!.collect(host({}), { netns: HOST, device: 'tap9' });
     expect(fact).to.include({ known: false });
