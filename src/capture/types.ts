@@ -95,6 +95,8 @@ export interface RunMeta {
   wire: { version: number; layout: Record<string, [number, number]> };
   /** Inode number of the network namespace that vdiag itself ran in. */
   ownNetns: number;
+  /** Threads whose waits for a CPU would have been measured, had there been room; absent: none. */
+  threadsNotWatched?: number;
   /** Base name of the recording, when one is written. */
   recording?: string;
 }

@@ -17,7 +17,7 @@ export function reportCoverage(
     ...coverageOf(meta.plan),
     loss: lossOf(end.loss, analysis.loss),
     lostBy: end.lostBy ?? {},
-    leftOut: leftOut(analysis),
+    leftOut: leftOut(meta, analysis),
     hits: end.hits,
     ...(end.cost && seconds > 0 && { cost: costOf(end.cost, analysis.events, seconds) }),
     ...(meta.recording && { recording: meta.recording }),
@@ -25,7 +25,7 @@ export function reportCoverage(
   };
 }
 
-function leftOut({ findingsLeftOut = 0, pairsNotShown, leftOut: left }: Analysis): ReportLeftOut {
+function leftOut(meta: RunMeta, { findingsLeftOut = 0, pairsNotShown, leftOut: left }: Analysis): ReportLeftOut {
   return {
     findings: findingsLeftOut,
     pairs: pairsNotShown,
@@ -33,6 +33,7 @@ function leftOut({ findingsLeftOut = 0, pairsNotShown, leftOut: left }: Analysis
     flows: left?.flows ?? 0,
     queueWaits: left?.queueWaits ?? 0,
     cpuWaits: left?.cpuWaits ?? 0,
+    threads: meta.threadsNotWatched ?? 0,
   };
 }
 

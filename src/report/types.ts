@@ -77,4 +77,6 @@ export interface ReportLeftOut {
   /** Waits in queues, and for a CPU, of more devices and threads than are measured. */
   queueWaits: number;
   cpuWaits: number;
+  /** Threads whose waits for a CPU were not measured, of those that read taps or take packets in. */
+  threads: number;
 }

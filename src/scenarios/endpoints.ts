@@ -19,6 +19,8 @@ export interface Endpoints {
   filter: Pick<TraceFilter, 'src' | 'dst' | 'ifindex'>;
   /** Threads that read the taps concerned, or take packets in: their waits for a CPU are measured. */
   watchTids: number[];
+  /** How many more there are of them, beyond what is watched. */
+  threadsNotWatched: number;
   /** Devices of all namespaces, with their readers. */
   devices: HostDevice[];
   /** Which end is `a` of its pair. */
@@ -30,7 +32,8 @@ type End = { address: string } | { devices: HostDevice[] };
 
 /** Kinds of device behind which a guest is. */
 const GUEST_KINDS = ['tap', 'macvtap'];
-const MAX_WATCHED = 64;
+/** As many as the analysis keeps (SchedWaits). */
+const MAX_WATCHED = 256;
 
 /**
  * Finds what `--src`, `--dst` and `--dev` mean on this host, and who reads its taps.
@@ -52,9 +55,11 @@ export async function resolveEndpoints(
   const named = devices.flatMap((name) => devicesNamed('--dev', name, all));
   const concerned = [...devicesOf(src), ...devicesOf(dst), ...named];
   const first = firstEnd(src);
+  const threads = await threadsOf(concerned.length > 0 ? concerned : all, source);
   return {
     filter: filterOf(scenario, src, dst, named, all),
-    watchTids: await threadsOf(concerned.length > 0 ? concerned : all, source),
+    watchTids: threads.slice(0, MAX_WATCHED),
+    threadsNotWatched: Math.max(0, threads.length - MAX_WATCHED),
     devices: all,
     ...(first && { first }),
   };
@@ -194,5 +199,5 @@ const indices = (devices: readonly HostDevice[]): number[] => [...new Set(device
 async function threadsOf(devices: readonly HostDevice[], source: EvidenceSource): Promise<number[]> {
   const readers = devices.flatMap(({ consumer }) => consumer?.tids ?? []);
   const softirqs = (await readHolders(source, 'before')).holders?.softirqs ?? [];
-  return [...new Set([...readers, ...softirqs.map(({ pid }) => pid)])].slice(0, MAX_WATCHED);
+  return [...new Set([...readers, ...softirqs.map(({ pid }) => pid)])];
 }

@@ -136,6 +136,7 @@ export async function answerLive(request: LiveRequest): Promise<Report> {
       dropReasons: new HostKernelNames(kernel.types).dropReasons(),
       wire: WIRE,
       ownNetns: own,
+      ...(ends.threadsNotWatched > 0 && { threadsNotWatched: ends.threadsNotWatched }),
       ...(request.record && { recording: basename(request.record.file) }),
     };
     const view: HostView = { devices: ends.devices, first: ends.first };

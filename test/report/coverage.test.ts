@@ -12,7 +12,7 @@ import { analysis } from '../support/analysis.js';
 import { sampleEnd, sampleMeta } from '../capture/samples.js';
 
 const nothingFound = { diagnoses: [], findings: [], evidenceUnknown: [] };
-const NONE = { findings: 0, pairs: 0, pathEvents: 0, flows: 0, queueWaits: 0, cpuWaits: 0 };
+const NONE = { findings: 0, pairs: 0, pathEvents: 0, flows: 0, queueWaits: 0, cpuWaits: 0, threads: 0 };
 
 describe('the coverage of a report', () => {
   const meta: RunMeta = sampleMeta();
@@ -29,7 +29,10 @@ describe('the coverage of a report', () => {
   it('tells what was left out for want of room', () => {
     const leftOut = { pairs: 9, pathEvents: 4, flows: 3, queueWaits: 2, cpuWaits: 1 };
     const of = { ...analysis({}), findingsLeftOut: 7, pairsNotShown: 9, leftOut };
-    expect(reportCoverage(meta, ending({}), of, nothingFound).leftOut).to.deep.equal({ ...leftOut, findings: 7 });
+    const busy = { ...meta, threadsNotWatched: 5 };
+    expect(reportCoverage(busy, ending({}), of, nothingFound).leftOut).to.deep.equal({
+      ...{ ...leftOut, findings: 7, threads: 5 },
+    });
   });
 
   it('tells what tracing cost by the run, and nothing where that was not measured', () => {

@@ -74,6 +74,15 @@ describe('ends of a run', () => {
     expect((await resolve({}, VMS, [], source)).watchTids).to.deep.equal([4711, 4719, 22, 259]);
   });
 
+  it('come with no more threads than are measured, and with how many were left out', async () => {
+    const threads = Array.from({ length: 300 }, (_, tid) => ({ tid: 5000 + tid, comm: 'CPU/KVM', state: 'S' }));
+    const [guest] = HOLDERS.holders;
+    const many = await resolve({}, VMS, [], host(LINKS, { holders: [{ ...guest, threads }], softirqs: SOFTIRQS }));
+    expect(many.watchTids).to.have.length(256);
+    expect(many.threadsNotWatched).to.equal(46);
+    expect((await resolve({})).threadsNotWatched).to.equal(0);
+  });
+
   it('without flags are the taps of this host and the threads that read them', async () => {
     const { filter, watchTids, devices, first } = await resolve({});
     expect(filter).to.deep.equal({ ifindex: [5, 6, 7] });
