@@ -159,7 +159,9 @@ function segmentSubjects(kinds: string[], analysis: Analysis): Subject[] {
       else {
         known.pairs++;
         known.lost += segment.lost;
-        if (suffersMore(segment, known.segment)) Object.assign(known, { pair, segment });
+        const more = suffersMore(segment, known.segment);
+        const [speaks, other] = more ? [segment, known.segment] : [known.segment, segment];
+        Object.assign(known, { pair: more ? pair : known.pair, segment: withReaderOf(other, speaks) });
       }
     }
   }
@@ -173,10 +175,19 @@ function segmentSubjects(kinds: string[], analysis: Analysis): Subject[] {
 /** So many lost packets may have been under way when the trace began or ended. */
 const FEW = 2;
 
+/** A ring has one reader, whichever pair's packets it takes: of those that it left nothing tells of it but what it took of others. */
+function withReaderOf(other: SegmentStats, speaks: SegmentStats): SegmentStats {
+  if (speaks.spec.kind !== 'ring') return speaks;
+  const latency = speaks.latency.count > 0 ? speaks.latency : other.latency;
+  return { ...speaks, latency, consumer: speaks.consumer ?? other.consumer };
+}
+
 /** Slower than allowed before lossy before slow: a lone packet that waited longest is not what a burst lost of it. */
 function suffersMore(x: SegmentStats, y: SegmentStats): boolean {
-  if (overBudget(x) !== overBudget(y)) return overBudget(x);
+  const [isSlow, wasSlow] = [x, y].map((one) => overBudget(one) && (one.latency.count > FEW || one.lost > FEW));
+  if (isSlow !== wasSlow) return isSlow!;
   if (x.lost > FEW !== y.lost > FEW) return x.lost > FEW;
+  if (overBudget(x) !== overBudget(y)) return overBudget(x);
   return x.latency.p99 > y.latency.p99;
 }
 

@@ -2,6 +2,7 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { VdiagError } from '../base/errors.js';
+import { freeCards } from './cards.js';
 import { run, runOrThrow } from './commands.js';
 import { checkLabId, namespaceName, parseNamespaceName } from './names.js';
 import { startHelper } from './helpers/start.js';
@@ -34,7 +35,8 @@ export async function labUp(topology: Topology, options: { id?: string } = {}): 
   }
   await labDown(id);
   try {
-    await runBatched(commandsToMake(topology, id));
+    const cards = topology.links.some((link) => link.cards) ? await freeCards() : [];
+    await runBatched(commandsToMake(topology, id, cards));
     for (const tap of topology.taps ?? []) {
       await startHelper(namespaceName(id, tap.in), ['lab-guest', tap.name], guestWords(tap));
     }

@@ -22,8 +22,9 @@ const JOINED = [
  * The commands that make a topology, in order: namespaces, then what is in them, then its settings, each a namespace at
  * a time, so that few processes do it ({@link runBatched}). Every device is made inside a namespace of the lab, so the
  * machine's own network is never touched, not even for a moment.
+ * @param cards the machine's names of the cards that a link of the topology takes away from it (`cards: true`)
  */
-export function commandsToMake(topology: Topology, labId: string): string[][] {
+export function commandsToMake(topology: Topology, labId: string, cards: readonly string[] = []): string[][] {
   const name = (short: string): string => namespaceName(labId, short);
   const ip = (short: string, ...rest: string[]): string[] => ['ip', '-n', name(short), ...rest];
   const commands: string[][] = [];
@@ -59,11 +60,16 @@ export function commandsToMake(topology: Topology, labId: string): string[][] {
     );
     settings.push(...finish({ ...bridge, quiet: bridge.addresses === undefined }, ip));
   }
-  for (const { ends } of topology.links) {
+  for (const { ends, cards: onCable } of topology.links) {
     const [one, two] = ends;
-    devices.push(
-      ip(one.in, 'link', 'add', 'name', one.name, 'type', 'veth', 'peer', 'name', two.name, 'netns', name(two.in)),
-    );
+    if (onCable) {
+      ends.forEach((end, i) => {
+        devices.push(['ip', 'link', 'set', 'dev', cards[i], 'netns', name(end.in), 'name', end.name]);
+      });
+    } else
+      devices.push(
+        ip(one.in, 'link', 'add', 'name', one.name, 'type', 'veth', 'peer', 'name', two.name, 'netns', name(two.in)),
+      );
     settings.push(...finish(one, ip), ...finish(two, ip));
   }
   for (const { in: short, ports } of topology.switches ?? []) {

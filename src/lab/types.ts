@@ -1,7 +1,7 @@
 import type { Behaviour } from './traffic/behaviour.js';
 import type { FrameSpec } from './traffic/frame-types.js';
 
-/** One end of a veth pair. */
+/** One end of a veth pair, or of a cable. */
 export interface LinkEnd {
   /** Namespace, by its short name. */
   in: string;
@@ -33,7 +33,8 @@ export interface Topology {
    * number is its place in the list, from 1 on.
    */
   switches?: { in: string; name: string; ports: string[] }[];
-  links: { ends: [LinkEnd, LinkEnd] }[];
+  /** Veth pairs; with `cards` the two network cards on one cable that a machine of the lab's own has (cards.ts). */
+  links: { ends: [LinkEnd, LinkEnd]; cards?: boolean }[];
   /** Taps, each with a small guest that holds it open and answers for its addresses (helpers/guest.ts). */
   taps?: {
     in: string;

@@ -258,7 +258,7 @@ function selectionOf(
   const set = probes.set ?? scenario.probes.set;
   return {
     set,
-    ...(set !== 'basic' && !kernel.dropReasons && instead(kernel.release)),
+    ...(set !== 'basic' && besides(scenario, kernel)),
     groups: probes.groups ?? scenario.probes.groups,
     require: [...(scenario.probes.require ?? []), ...(probes.require ?? [])],
     ...(probes.backends && { backends: probes.backends }),
@@ -266,10 +266,14 @@ function selectionOf(
   };
 }
 
-/** What tells why packets are dropped on a kernel that does not say so itself. */
-function instead(release: string): Pick<ProbeSelection, 'also'> & { wantReturn: string[] } {
-  const { probes, wantReturn } = probesOfDropRules(dropRulesFor(loadDropRules(), release));
-  return { also: probes, wantReturn };
+/** What the scenario wants beside its set; and what tells why packets are dropped, on a kernel that does not say so itself. */
+function besides(
+  { probes: { also = [] } }: Scenario,
+  kernel: KernelCapabilities,
+): Pick<ProbeSelection, 'also'> & { wantReturn?: string[] } {
+  if (kernel.dropReasons) return { also };
+  const { probes, wantReturn } = probesOfDropRules(dropRulesFor(loadDropRules(), kernel.release));
+  return { also: [...also, ...probes], wantReturn };
 }
 
 /** The command line's choices that change the report, as it tells them. */

@@ -7,8 +7,8 @@ export interface Scenario {
   title: string;
   titleZh: string;
   description: string;
-  /** Probe set and groups; `require` are points without which the question cannot be answered. */
-  probes: { set: ProbeSet; groups?: ProbeGroup[]; require?: string[] };
+  /** Probe set and groups; `also` are points beside the set, `require` such points without which the question cannot be answered. */
+  probes: { set: ProbeSet; groups?: ProbeGroup[]; also?: string[]; require?: string[] };
   defaults: { durationSeconds: number };
   /** Find tap, vnet and veth devices and their consumers before the run. */
   endpoints: 'virtual-machines' | 'any';

@@ -40,8 +40,10 @@ describe('lab: topologies', () => {
 
   it('makes every device inside a namespace of the lab', () => {
     for (const id of topologyIds()) {
-      for (const command of commandsToMake(loadTopology(id), 'x')) {
+      for (const command of commandsToMake(loadTopology(id), 'x', ['c0', 'c1'])) {
         const text = command.join(' ');
+        // A card goes into the lab, and is the lab's then.
+        if (/^ip link set dev c[01] netns vdiag-x-/.test(text)) continue;
         expect(text, text).to.match(/^(ip netns (add|exec) vdiag-x-[a-z0-9]+|ip (-[46] )?-n vdiag-x-|tc -n vdiag-x-)/);
         if (text.includes('peer name')) expect(text).to.match(/netns vdiag-x-[a-z0-9]+$/);
       }

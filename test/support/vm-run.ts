@@ -12,6 +12,7 @@ import {
 import { availableParallelism, freemem } from 'node:os';
 import { join, dirname } from 'node:path';
 import { execa } from 'execa';
+import { CARD_ADDRESSES } from '../../src/lab/cards.js';
 import { baseImage, bootImage, moduleImage } from './vm-base.js';
 import { commandPath, withStaging } from './vm-files.js';
 import { cachePath, qemuPath, type Kernel } from './vm-kernel.js';
@@ -61,6 +62,12 @@ export function virtualMachinesAtOnce(
   const byProcessors = Math.floor(on.processors / processorsEach);
   return Math.max(1, Math.min(byProcessors, Math.floor(on.freeBytes / MEMORY_EACH)));
 }
+
+/** Two network cards on one cable: the lab's need "network-cards". */
+const CABLE = CARD_ADDRESSES.flatMap((mac, i) => [
+  ...['-netdev', `hubport,id=card${i},hubid=0`],
+  ...['-device', `virtio-net-pci,netdev=card${i},mac=${mac},romfile=`],
+]);
 
 const BOOT_ALLOWANCE_SECONDS = 90;
 const OUT_BYTES = 512 << 20;
@@ -137,6 +144,7 @@ export async function runVm(kernel: Kernel, options: VmJob): Promise<VmResult> {
         ],
         ...['-m', String(options.memoryMb ?? 1024), '-smp', String(options.cpus ?? 2), '-serial', `file:${log}`],
         ...['-kernel', kernel.image, '-initrd', initrd, '-append', parameters.join(' '), ...disks.arguments],
+        ...CABLE,
       ],
       {
         reject: false,

@@ -93,10 +93,7 @@ export const ethtool: EvidenceCollector = {
       ringCommand:
         ring.rx && ring.rxMax && ring.rx < ring.rxMax ? `${prefix}ethtool -G ${device} rx ${ring.rxMax}` : '',
     };
-    const lost =
-      value.lossDelta === null
-        ? ''
-        : `, its driver lost ${value.lossDelta} packets${value.losses ? ` (${value.losses})` : ''}`;
+    const lost = value.lossDelta === null ? '' : `, losses counted by the driver: ${value.losses || 'none'}`;
     const offloads = segmentationOff ? ', segmentation offload (tso, gso) off' : '';
     return known(value, command, `${device}: driver ${value.driver}${offloads}${lost}`);
   },

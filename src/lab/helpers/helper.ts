@@ -7,6 +7,7 @@ import { serveTap } from './guest.js';
 import { takeCpu } from './hog.js';
 import { changeHost } from './host.js';
 import { threadNapi } from './napi.js';
+import { unplugCard } from './unplug.js';
 import type { HelperWords } from './words.js';
 import { attachXdp } from './xdp.js';
 
@@ -18,6 +19,7 @@ try {
   if (name === 'lab-guest') serveTap(told, ready);
   else if (name === 'lab-hog') takeCpu(told, ready);
   else if (name === 'lab-host') changeHost(told, ready);
+  else if (name === 'lab-unplug') unplugCard(told, ready);
   else {
     (name === 'lab-napi' ? threadNapi : attachXdp)(told);
     ready();

@@ -19,6 +19,7 @@ const RUNNING = { cpu: /^\d{1,3}$/, nice: /^-?\d{1,2}$/, policy: /^(other|fifo)$
  *   behind a tap, anew: how it reads the tap, from so long on after its first packet; what it answers datagrams with
  * - `lab-hog [cpu=1] [threads=3] [seconds=20] [nice=0] [policy=fifo]`: a process that works for nothing
  * - `lab-napi DEVICE [cpu=1] [nice=19]`: what the device receives is taken in by a thread of its own (threaded NAPI)
+ * - `lab-unplug DEVICE [packets=20]`: the network card takes nothing in any more, after so many packets (a lab with cards)
  * - `lab-xdp DEVICE protocol=udp|tcp|icmp [redirect=IFINDEX] [mode=generic|driver]`: an XDP program that drops what has
  *   this protocol, or sends it to another device
  * - `lab-host netdev_max_backlog=8`, `lab-host nf_conntrack_max=20`, `lab-host gc_thresh3=6` (neighbours of either
@@ -34,6 +35,7 @@ const HELPERS: Record<string, HelperGrammar> = {
   },
   'lab-hog': { first: {}, options: { threads: /^[1-8]$/, seconds: /^\d{1,2}$/, ...RUNNING } },
   'lab-napi': { first: { device: DEVICE }, options: { cpu: RUNNING.cpu, nice: RUNNING.nice } },
+  'lab-unplug': { first: { device: DEVICE }, options: { packets: NUMBER } },
   'lab-xdp': {
     first: { device: DEVICE },
     options: { protocol: /^(udp|tcp|icmp)$/, redirect: NUMBER, mode: /^(generic|driver)$/ },
