@@ -68,4 +68,20 @@ describe('segments as suspects', () => {
     expect(speaker(['a', 0.1, { lost: 600 }], ['b', 900])).to.equal('b');
     expect(speaker(['a', 900], ['b', 0.1, { lost: 600 }])).to.equal('a');
   });
+
+  it('of a ring that left all of one pair, say who reads it by what it took of another', () => {
+    const none = { ...segment('ring', 'tap1', 0).latency, count: 0, p99: 0 };
+    const few = { ...segment('ring', 'tap1', 3000).latency, count: 2 };
+    const reader = { consumer: { pid: 224, tid: 225 } } as Partial<SegmentStats>;
+    const left = pair([segment('ring', 'tap1', 0, { latency: none, lost: 31, dropped: 6 })], { id: 0, b: 'left' });
+    const took = pair([segment('ring', 'tap1', 0, { latency: few, ...reader })], { id: 1, b: 'took' });
+    for (const pairs of [
+      [left, took],
+      [took, left],
+    ]) {
+      const rule = { suspect: { segments: ['ring'] } } as unknown as DiagnosisRule;
+      const [{ data }] = subjectsOf(rule, analysis({ pairs }));
+      expect(data).to.include({ to: 'left', stuck: 25, consumerPid: 224, consumerTid: 225, count: 2 });
+    }
+  });
 });
