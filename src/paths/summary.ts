@@ -152,7 +152,11 @@ function segmentStats(cell: SegmentCell, begun: 0 | 1, trips: Trips, input: Summ
   // What a device receives is taken in by whatever task is interrupted, unless it is a thread that does this alone.
   const isSoftirq = spec.to.role === 'receive' && isSoftirqThread(input.sched.comm(cell.tid) ?? '');
   const consumer =
-    isReader || isSoftirq ? { pid: cell.pid, tid: cell.tid, ...(isSoftirq && { softirq: true as const }) } : undefined;
+    isReader || isSoftirq
+      ? { pid: cell.pid, tid: cell.tid, ...(isSoftirq && { softirq: true as const }) }
+      : spec.to.role === 'deliver'
+        ? readerOf(place, input)
+        : undefined;
   const latency = cell.latency.stats();
   const data = (zh: boolean): Record<string, unknown> => ({
     from: { device: from.name },
@@ -182,9 +186,8 @@ function peerSegment(spec: SegmentSpec, pair: Pair, begun: 0 | 1, input: Summary
   const trips = pair.trips[begun];
   const devices = begun === 0 ? pair.bDevices : pair.aDevices;
   const device = devices.main ?? input.cursor.devices.none;
-  const known = input.devices.find(device);
-  const peer = known?.guest ?? (begun === 0 ? pair.b : pair.a);
-  const consumer = known?.consumer;
+  const peer = input.devices.find(device)?.guest ?? (begun === 0 ? pair.b : pair.a);
+  const consumer = readerOf(device, input);
   const latency = trips.turnaround.stats();
   return {
     spec,
@@ -194,12 +197,18 @@ function peerSegment(spec: SegmentSpec, pair: Pair, begun: 0 | 1, input: Summary
     device: device.name,
     fromDevice: device.name,
     netns: device.netns,
-    ...(consumer && { consumer: { pid: consumer.pid, tid: consumer.tids[0] ?? consumer.pid } }),
+    ...(consumer && { consumer }),
     latency,
     entered: latency.count,
     lost: 0,
     share: trips.sum > 0 ? Math.min(1, (trips.turnaround.mean * latency.count) / trips.sum) : 0,
   };
+}
+
+/** Who holds the device open, whether or not it was seen to read. */
+function readerOf(device: Device, { devices }: SummaryInput): { pid: number; tid: number } | undefined {
+  const consumer = devices.find(device)?.consumer;
+  return consumer && { pid: consumer.pid, tid: consumer.tids[0] ?? consumer.pid };
 }
 
 /** `db-1 (qemu 4711)`, `qemu 4711`, `pid 4711`, or `its reader` when nobody is known. */
