@@ -22,7 +22,7 @@ const INTRODUCTION = `# Probe points
 <!-- Generated from bpf/probes/*.yaml by scripts/generate-probe-docs.ts: change those, not this page. -->
 
 A probe is one place in the kernel that vdiag watches. Rules name probes in \`on:\`, reports print them. Which of them a
-run attaches is chosen by its scenario, \`--set\` and \`--group\`; \`--require\` adds single ones. For each, vdiag takes
+run attaches is chosen by its scenario (\`probes.set\`, and \`probes.also\` beside it), \`--set\` and \`--group\`; \`--require\` adds single ones. For each, vdiag takes
 the best way of attaching that this kernel allows (raw tracepoint, then kprobe-multi, kprobe, fentry; fexit, a kprobe session
 or a kretprobe where the return value is wanted). One that cannot be had is left out, and the report's coverage section says what is not
 seen for want of it.

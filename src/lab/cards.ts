@@ -8,6 +8,8 @@ import { OWN_HOST } from './helpers/host.js';
 export const CARD_ADDRESSES: readonly [string, string] = ['02:7a:00:00:00:01', '02:7a:00:00:00:02'];
 
 const BUS = '/sys/bus/virtio';
+/** Where a card is given its driver (`bind`), and loses it (`unbind`). */
+export const CARD_DRIVER = `${BUS}/drivers/virtio_net`;
 /** Device type of a network card (virtio specification, 5 Device Types). */
 const NETWORK_CARD = '0x0001';
 /** Cards of a lab that has just gone come back when the kernel has taken its namespaces apart (default_device_exit_net). */
@@ -25,7 +27,7 @@ export async function freeCards(): Promise<[string, string] | undefined> {
   );
   if (cards.length < CARD_ADDRESSES.length) return undefined;
   for (const card of cards) {
-    if (!existsSync(`${BUS}/devices/${card}/driver`)) writeFileSync(`${BUS}/drivers/virtio_net/bind`, card);
+    if (!existsSync(`${BUS}/devices/${card}/driver`)) writeFileSync(`${CARD_DRIVER}/bind`, card);
   }
   for (const end = performance.now() + PATIENCE_MS; performance.now() < end; await sleep(50)) {
     const links = JSON.parse((await run(['ip', '-j', 'link', 'show'])).stdout) as {

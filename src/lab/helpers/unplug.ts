@@ -1,5 +1,6 @@
 import { readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
+import { CARD_DRIVER } from '../cards.js';
 import type { HelperWords } from './words.js';
 
 const LOOK_EVERY_MS = 20;
@@ -17,7 +18,7 @@ export function unplugCard({ device, packets = '0' }: HelperWords, ready: () => 
   const timer = setInterval(() => {
     if (received() < enough) return;
     clearInterval(timer);
-    writeFileSync('/sys/bus/virtio/drivers/virtio_net/unbind', card);
+    writeFileSync(`${CARD_DRIVER}/unbind`, card);
   }, LOOK_EVERY_MS);
   ready();
 }

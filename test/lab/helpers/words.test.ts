@@ -18,6 +18,8 @@ describe("lab: words of the lab's own programs", () => {
       ['lab-hog seconds=600', 'is not known'],
       ['lab-hog policy=deadline', 'is not known'],
       ['lab-napi vma policy=fifo', 'is not known'],
+      ['lab-unplug', 'is no device'],
+      ['lab-unplug eth0 packets=all', 'is not known'],
       ['lab-host panic=1', 'is not known'],
       ['lab-host constructor=1', 'is not known'],
       ['lab-xdp eth0 protocol=any', 'is not known'],
