@@ -38,6 +38,7 @@ export async function runInKernel(
   const slow = runs.map((run): BenchRun => ({ ...run, budgetFactor: EMULATED_BUDGETS }));
   const result = await runInVm({
     kernel,
+    cards: true,
     timeoutSeconds: SECONDS_FOR_RULES + each * runs.length,
     files: { 'job.mjs': readFileSync(JOB), 'runs.json': JSON.stringify(slow), ...(btf && { 'given.btf': btf }) },
     // The virtual machine is the lab's own: its host-wide settings may be changed.
